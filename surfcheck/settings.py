@@ -1,0 +1,131 @@
+"""One value with every option; pytest's flags, its ini file and the command line all read it.
+
+`OPTIONS` is the table that the plugin turns into flags (`--surf-NAME`) and ini keys (`surf_NAME`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from surfcheck.errors import UsageError
+
+MemoryMode = Literal["auto", "record", "replay", "off"]
+METHODS = ("probe", "conditional", "bank", "bm25", "length", "random")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that a run can be told."""
+
+    target: str = "organism:"
+    """Spec of the model under test."""
+    base: str | None = None
+    """Spec or path of the checkpoint before post-training; attribution reads through it."""
+    data: str | None = None
+    """Post-training data, a path or a dataset id."""
+    index: str | None = None
+    """Folder of a finished index of that data."""
+    method: str = "conditional"
+    """Attribution method."""
+    samples: int = 1
+    """Samples a case."""
+    examples: int = 6
+    """Cases an item, the unchanged prompt among them."""
+    seed: int = 0
+    """Seed of everything drawn."""
+    memory: MemoryMode = "auto"
+    """What to do with remembered answers."""
+    report: str | None = None
+    """Folder for run.json; `.surfcheck/runs/<time>` if not given."""
+    no_attribution: bool = False
+    """Do not ask the attribution engine after a failing run."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by name."""
+        return asdict(self)
+
+
+class Option(NamedTuple):
+    """How one setting is given on a command line or in an ini file."""
+
+    name: str
+    """Field of Settings."""
+    metavar: str | None
+    """Shown in --help; None for a switch."""
+    help: str
+    """One line."""
+    parse: Callable[[str], Any] = str
+    """From text to the field's type."""
+
+    @property
+    def flag(self) -> str:
+        """The pytest flag."""
+        return "--surf-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The ini key."""
+        return "surf_" + self.name
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.strip().lstrip("-").isdigit() or int(text) < least:
+            raise ValueError(f"a whole number, {least} or more")
+        return int(text)
+
+    return parse
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return text
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise ValueError("true or false")
+    return text.lower() in ("true", "1", "yes", "on")
+
+
+OPTIONS = (
+    Option("target", "SPEC", "model under test, such as organism: or hf:PATH"),
+    Option("base", "MODEL", "checkpoint before post-training, for attribution"),
+    Option("data", "DATA", "post-training data, for attribution"),
+    Option("index", "DIR", "finished index of that data (surfcheck index build)"),
+    Option("method", "NAME", "attribution method: " + ", ".join(METHODS), _choice(*METHODS)),
+    Option("samples", "N", "samples a case", _count(1)),
+    Option("examples", "N", "cases an item, the unchanged prompt among them", _count(1)),
+    Option("seed", "N", "seed of everything drawn", _count(0)),
+    Option(
+        "memory", "MODE", "auto, record, replay or off", _choice("auto", "record", "replay", "off")
+    ),
+    Option("report", "DIR", "folder for run.json (default .surfcheck/runs/<time>)"),
+    Option("no_attribution", None, "do not look for training rows after a failing run", _switch),
+)
+
+
+def read_settings(given: Callable[[Option], str | bool | None]) -> Settings:
+    """Settings from wherever options are kept; `given` answers None for one that is not set.
+
+    Raises UsageError naming the flag and what it takes.
+    """
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        text = given(option)
+        if text is None or text is False or text == "":
+            continue
+        if text is True:
+            values[option.name] = True
+            continue
+        try:
+            values[option.name] = option.parse(text)
+        except ValueError as error:
+            raise UsageError(f"{option.flag} is {text!r}: give {error}") from None
+    return Settings(**values)
