@@ -1,0 +1,231 @@
+"""Functions as models."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from surfcheck.errors import BudgetReached, ModelError, UsageError
+from surfcheck.models.python import Python
+from surfcheck.models.spec import parse_spec
+from surfcheck.records import Prompt, Response
+from surfcheck.roles import Ask
+
+Write = Callable[[str, str], None]
+ASKS = [Ask(Prompt.of(f"question {n}"), n % 2) for n in range(40)]
+
+
+def python(name: str) -> Python:
+    return Python(parse_spec(f"python:{name}"))
+
+
+def test_a_plain_function(module: Write) -> None:
+    module("answers_a", "def reply(messages):\n    return messages[-1]['content'].upper()\n")
+    found = python("answers_a:reply").ask(ASKS)
+    assert found[3] == Response(
+        ASKS[3].prompt, "QUESTION 3", model="python:answers_a:reply", sample=1
+    )
+    assert [r.text for r in found] == [f"QUESTION {n}" for n in range(40)]
+
+
+def test_it_is_given_the_whole_conversation(module: Write) -> None:
+    module("answers_b", "import json\ndef reply(messages):\n    return json.dumps(messages)\n")
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    (answer,) = python("answers_b:reply").ask([Ask(Prompt.of(turns))])
+    assert answer.text == (
+        '[{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]'
+    )
+
+
+ASYNC = """
+import asyncio
+running, most, loops = 0, 0, set()
+async def reply(messages):
+    global running, most
+    loops.add(asyncio.get_running_loop())
+    running += 1
+    most = max(most, running)
+    await asyncio.sleep(0.01)
+    running -= 1
+    return messages[-1]["content"]
+"""
+
+
+def test_an_async_function_is_awaited_together_in_one_loop(module: Write) -> None:
+    module("answers_c", ASYNC)
+    model = python("answers_c:reply")
+    for _ in range(2):  # clients made at import belong to one loop
+        assert [r.text for r in model.ask(ASKS)] == [a.prompt.text for a in ASKS]
+    import answers_c
+
+    assert 1 < answers_c.most <= 16
+    assert len(answers_c.loops) == 1
+
+
+def test_an_async_function_works_inside_a_running_loop(module: Write) -> None:
+    module("answers_d", "async def reply(messages):\n    return 'yes'\n")
+
+    async def inside() -> list[Response]:
+        return python("answers_d:reply").ask(ASKS[:1])
+
+    assert asyncio.run(inside())[0].text == "yes"
+
+
+def test_the_loop_ends_with_the_model(module: Write) -> None:
+    module("answers_e", "async def reply(messages):\n    return 'yes'\n")
+    before = threading.active_count()
+    model = python("answers_e:reply")
+    model.ask(ASKS[:1])
+    assert threading.active_count() == before + 1
+    del model
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert threading.active_count() == before
+
+
+CALLABLES = """
+import functools
+class Answer:
+    def __call__(self, messages):
+        return "instance"
+    async def method(self, messages):
+        return "method"
+class Later:
+    async def __call__(self, messages):
+        return "later"
+instance, later = Answer(), Later()
+partial = functools.partial(lambda word, messages: word, "partial")
+handed = lambda messages: instance.method(messages)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("instance", "instance"),
+        ("instance.method", "method"),
+        ("later", "later"),
+        ("partial", "partial"),
+        ("handed", "method"),
+    ],
+)
+def test_whatever_can_be_called(name: str, text: str, module: Write) -> None:
+    module("answers_f", CALLABLES)
+    model = python(f"answers_f:{name}")
+    assert [r.text for r in model.ask(ASKS[:2])] == [text, text]
+    assert model.identity
+
+
+BAD = """
+import asyncio
+def raises(messages):
+    raise ConnectionError("no route\\nto host")
+async def raises_later(messages):
+    await asyncio.sleep(0)
+    raise ConnectionError("no route\\nto host")
+def silent(messages):
+    raise KeyError
+def none(messages):
+    pass
+async def none_later(messages):
+    pass
+def raw(messages):
+    return b"bytes"
+def several(messages):
+    return ["a", "b"]
+def broken(messages):
+    return "\\ud800"
+def takes_two(messages, temperature):
+    return "a"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("raises", "raised ConnectionError: no route; correct the function"),
+        ("raises_later", "raised ConnectionError: no route; correct the function"),
+        ("silent", "raised KeyError: no message"),
+        ("none", "returned NoneType, not str"),
+        ("none_later", "returned NoneType, not str"),
+        ("raw", "returned bytes, not str"),
+        ("several", "returned list, not str"),
+        ("broken", "returned text that is not Unicode"),
+        ("takes_two", r"raised TypeError: takes_two\(\) missing 1 required"),
+    ],
+)
+def test_what_is_no_answer_is_one_line(name: str, said: str, module: Write) -> None:
+    module("answers_g", BAD)
+    with pytest.raises(ModelError, match=f"^python:answers_g:{name} {said}") as caught:
+        python(f"answers_g:{name}").ask(ASKS[:3])
+    assert "\n" not in str(caught.value)
+
+
+def test_our_own_errors_pass_through(module: Write) -> None:
+    module(
+        "answers_h",
+        "from surfcheck.errors import BudgetReached\n"
+        "def reply(messages):\n    raise BudgetReached('enough')\n",
+    )
+    with pytest.raises(BudgetReached, match="enough"):
+        python("answers_h:reply").ask(ASKS[:1])
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "said"),
+    [
+        ("", "answers_i", "names no function: write python:module:function"),
+        ("", ":reply", "names no function"),
+        ("", "answers_i:", "names no function"),
+        ("", "no_such:reply", "no module 'no_such' in "),
+        ("import no_such", "answers_i:reply", "no module 'no_such' in "),
+        ("1 / 0", "answers_i:reply", "importing answers_i raises ZeroDivisionError"),
+        ("def (", "answers_i:reply", "importing answers_i raises SyntaxError"),
+        ("", "answers_i:reply", "answers_i has no 'reply'; correct the name"),
+        ("reply = 3", "answers_i:reply", "reply is a int; give a function"),
+        ("reply = print", "answers_i:reply?seed=1", "no parameter 'seed'; python: takes none"),
+    ],
+)
+def test_what_cannot_be_called_says_why(source: str, name: str, said: str, module: Write) -> None:
+    module("answers_i", source)
+    with pytest.raises(UsageError, match=said) as caught:
+        python(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_identity_follows_the_source(module: Write) -> None:
+    module("answers_j", "def reply(messages):\n    return 'yes'\n")
+    module("answers_k", "def reply(messages):\n    return 'yes'\n")
+    first = python("answers_j:reply").identity
+    assert python("answers_j:reply").identity == first
+    assert python("answers_k:reply").identity != first
+
+
+def test_the_identity_changes_with_what_the_function_calls(
+    module: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import linecache
+    import sys
+
+    source = "def word():\n    return 'yes'\ndef reply(messages):\n    return word()\n"
+    module("answers_l", source)
+    before = python("answers_l:reply").identity
+    monkeypatch.delitem(sys.modules, "answers_l")
+    linecache.clearcache()
+    module("answers_l", source.replace("'yes'", "'never'"))
+    after = python("answers_l:reply").identity
+    assert before != after
+
+
+def test_the_label_is_shown(module: Write) -> None:
+    module("answers_m", "def reply(messages):\n    return 'yes'\n")
+    model = Python(parse_spec("python:answers_m:reply"), label="mine:")
+    assert model.spec == "mine:"
+    assert model.ask(ASKS[:1])[0].model == "mine:"
