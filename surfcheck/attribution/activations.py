@@ -4,8 +4,9 @@ Layer l is the output of block l, as `output_hidden_states` counts (0 = what ent
 block), but the last block's output is taken before the final norm. Many rows at a time in batches
 of like length, padded on the right, where causal attention never looks; several layers in one
 pass, which stops at the deepest of them and never reaches the language-model head. After "In-the-
-Wild Model Organisms" (2602.11079), which reads one row at a time. Left out: models that attend
-both ways, and sharing the prompt between the two sides of a pair.
+Wild Model Organisms" (2602.11079), which reads one row at a time. Of training rows, how likely the
+model finds each answer is read as well, in a pass of its own with the head. Left out: models that
+attend both ways, and sharing the prompt between the two sides of a pair.
 
 Which tokens: the boundary between prompt and response is TRL's (`models.template`), for a pair
 the smaller of its two, so that both sides share their prompt. The special tokens that close the
@@ -27,6 +28,7 @@ import torch
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.batches import batches
 from surfcheck.models.checkpoint import Checkpoint
+from surfcheck.models.likelihood import score
 from surfcheck.models.template import Encoded, encode_exchange
 from surfcheck.records import Message, TrainingRow
 from surfcheck.roles import Progress, silent
@@ -88,6 +90,8 @@ class RowStates:
     """How many the rejected answer has [n]."""
     truncated: int
     """Rows of which a side was cut."""
+    likelihood: Floats
+    """Log-probability of the chosen and of the rejected answer [n, 2]; 0 where there is none."""
 
 
 class _Sequence(NamedTuple):
@@ -164,7 +168,20 @@ class Reader:
         counts, lost = _counts(sequences), np.zeros(n, dtype=np.int64)
         lost[pairs] = counts[n:, 1]
         cut = sum(any(side.cut for side in both) for both in sides)
-        return RowStates(prompt, chosen, rejected, counts[:n, 0], counts[:n, 1], lost, cut)
+        totals, likelihood = self._likelihoods(sequences), np.zeros((n, 2), dtype=np.float32)
+        likelihood[:, 0], likelihood[pairs, 1] = totals[:n], totals[n:]
+        return RowStates(
+            prompt, chosen, rejected, counts[:n, 0], counts[:n, 1], lost, cut, likelihood
+        )
+
+    def _likelihoods(self, sequences: Sequence[_Sequence]) -> Floats:
+        """Log-probability of each response [n]; 0 for an empty one."""
+        totals = np.zeros(len(sequences), dtype=np.float32)
+        asked = [i for i, s in enumerate(sequences) if len(s.ids) > s.boundary]
+        encoded = [Encoded(sequences[i].ids, sequences[i].boundary) for i in asked]
+        found = score(self.checkpoint, encoded, batch_tokens=self._budget)
+        totals[asked] = [probability.total for probability in found]
+        return totals
 
     def _empty(self, n: int) -> Floats:
         width = self._model.config.get_text_config().hidden_size

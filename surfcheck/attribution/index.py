@@ -2,7 +2,7 @@
 
     manifest.json                which model read which rows at which layers, and what is done
     vectors-00017.safetensors    float16 `prompt`, `chosen`, `rejected` [n, L, d]
-    rows-00017.parquet           ids, sources, token counts, text hashes and texts of the same rows
+    rows-00017.parquet           ids, sources, token counts, likelihoods, hashes, texts of the same
 
 The manifest is written after a shard's files, so a shard that it calls done is whole. Building
 again goes on with what is not done, and reads anew what is damaged. What does not fit into float16
@@ -74,6 +74,8 @@ _ROWS = pa.schema(
         "prompt_tokens": pa.int32(),
         "chosen_tokens": pa.int32(),
         "rejected_tokens": pa.int32(),
+        "chosen_likelihood": pa.float32(),
+        "rejected_likelihood": pa.float32(),
         "prompt": pa.string(),
         "chosen": pa.string(),
         "rejected": pa.string(),
@@ -158,6 +160,13 @@ class Index:
     def tokens(self, side: Side) -> Counts:
         """Tokens that a side's means are over [rows]; 0 where there is none."""
         return np.array(self._column(f"{side}_tokens"), dtype=np.int64)
+
+    @cached_property
+    def likelihood(self) -> Floats:
+        """Log-probability of the chosen and of the rejected answer under the model [rows, 2]; 0
+        where there is none."""
+        sides = [self._column(f"{side}_likelihood") for side in ("chosen", "rejected")]
+        return np.array(sides, dtype=np.float32).T
 
     def texts(self, numbers: Sequence[int] | None = None) -> list[RowText]:
         """What the rows say: all of them, or those of these numbers, in that order."""
@@ -339,6 +348,8 @@ def _table(rows: Sequence[TrainingRow], states: RowStates) -> bytes:
         "prompt_tokens": states.prompt_tokens,
         "chosen_tokens": states.chosen_tokens,
         "rejected_tokens": states.rejected_tokens,
+        "chosen_likelihood": states.likelihood[:, 0],
+        "rejected_likelihood": states.likelihood[:, 1],
     }
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=_ROWS), buffer, compression="zstd")

@@ -32,7 +32,7 @@ _SCRIPTS = (
 )  # fmt: skip
 
 _COMMON = {
-    "en": """the of and to in is it that for was on are with as be at this have from or by not
+    "en": """the a an of and to in is it that for was on are with as be at this have from or by not
         but what all were we when your can said there use an each which she do how their if
         will up other about out many then them these so some her would make like him into
         has two more go no way could my than been who its now did yes you they he his i
@@ -141,7 +141,7 @@ def _by_words(found: list[str]) -> Language:
             if any(c in letters for c in word):
                 scores[code] += 0.3  # type: ignore[assignment]
     (best, most), (_, second) = [*scores.most_common(2), ("", 0), ("", 0)][:2]
-    if most < max(1.0, 0.05 * len(found)) or most < 1.25 * second:
+    if most < max(0.6, 0.05 * len(found)) or most < 1.25 * second:
         return Language(None, "no language is clear")
     return _told(best)
 

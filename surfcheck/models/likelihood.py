@@ -44,6 +44,13 @@ def log_probabilities(
     ]
     for row in rows:
         _check_length(checkpoint, len(row.ids))
+    return score(checkpoint, rows, batch_tokens=batch_tokens)
+
+
+def score(
+    checkpoint: Checkpoint, rows: Sequence[Encoded], *, batch_tokens: int
+) -> list[LogProbability]:
+    """The same of rows that are encoded already and fit into the model."""
     vocabulary = checkpoint.model.config.get_text_config().vocab_size
     budget = min(batch_tokens, LOGITS // vocabulary)
     found: dict[int, LogProbability] = {}

@@ -1,0 +1,66 @@
+"""Contrasts from a run: each broken exchange beside its nearest passing twin, and all that held.
+
+What held counts as much as what broke, in every invariant of the run: "false claims are corrected"
+tells a rightful No from a wrongful one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from surfcheck.records import Contrast, Exchange, Failure, Outcome
+
+MOST_BROKEN, MOST_HELD = 64, 512
+"""Exchanges that are read for one question; more tell little more."""
+
+
+def of_test(
+    test: str, exchanges: Sequence[Exchange], failures: Sequence[Failure], *, seed: int
+) -> tuple[Contrast, ...]:
+    """The contrasts of one failing test, then the cases of all tests that held.
+
+    A broken exchange without any passing twin of its own seed prompt takes the nearest that held
+    in the same test; one that has none at all is left out.
+    """
+    rng = random.Random(seed)
+    mine = [e for e in exchanges if e.test == test]
+    held = _unique(e for e in exchanges if e.outcome is Outcome.HELD)
+    broken = _unique(e for e in mine if e.outcome is Outcome.VIOLATED)
+    shown = [
+        Contrast(f.case.prompt.text, f.response, f.twin_response)
+        for f in failures
+        if f.test == test and f.twin_response is not None
+    ]
+    twins = [e for e in mine if e.outcome is Outcome.HELD]
+    found = {(c.prompt, c.bad): c for c in shown}
+    for exchange in broken:
+        if twin := _twin(exchange, twins):
+            found.setdefault(
+                (exchange.prompt, exchange.response),
+                Contrast(exchange.prompt, exchange.response, twin.response),
+            )
+    contrasts = _some(list(found.values()), MOST_BROKEN, rng)
+    cases = [Contrast(e.prompt, None, e.response) for e in _some(held, MOST_HELD, rng)]
+    return (*contrasts, *cases)
+
+
+def _unique(exchanges: Iterable[Exchange]) -> list[Exchange]:
+    first: dict[tuple[str, str], Exchange] = {}
+    for exchange in exchanges:
+        first.setdefault((exchange.prompt, exchange.response), exchange)
+    return list(first.values())
+
+
+def _twin(broken: Exchange, held: Sequence[Exchange]) -> Exchange | None:
+    """The held exchange of the same seed prompt whose prompt is nearest, else of any."""
+    near = [e for e in held if e.seed == broken.seed] or held
+    if not near:
+        return None
+    return max(near, key=lambda e: SequenceMatcher(None, broken.prompt, e.prompt).ratio())
+
+
+def _some(things: list[Any], most: int, rng: random.Random) -> list[Any]:
+    return things if len(things) <= most else rng.sample(things, most)

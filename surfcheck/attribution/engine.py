@@ -1,0 +1,189 @@
+"""The three verbs of the room: open the data, ask one behaviour, ask all that failed in a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from surfcheck.attribution import contrasts as from_run
+from surfcheck.attribution import corpus, text
+from surfcheck.attribution.activations import Reader
+from surfcheck.attribution.conditional import conditional
+from surfcheck.attribution.evidence import Evidence, Rows, gather, rows_of
+from surfcheck.attribution.index import Index, build, open_index
+from surfcheck.attribution.probe import Scores, bank, probe
+from surfcheck.attribution.verdict import judge_ranking
+from surfcheck.errors import UsageError
+from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
+from surfcheck.records import AttributionReport, Contrast, Exchange, Failure
+from surfcheck.roles import Progress, silent
+
+METHODS: dict[str, Callable[[Evidence, Rows], Scores]] = {
+    "probe": probe,
+    "conditional": conditional,
+    "bank": bank,
+}
+"""By activations."""
+CONTROLS = {"bm25": text.bm25, "length": text.length, "random": text.random}
+"""By the rows' text alone."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """An index together with the checkpoint that read it; rows are loaded when first asked."""
+
+    index: Index
+    """The training rows."""
+    base: Checkpoint
+    """What read them and will read the contrasts."""
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The index in memory."""
+        return rows_of(self.index)
+
+    @cached_property
+    def texts(self) -> list[corpus.RowText]:
+        """What the rows say."""
+        return self.index.texts()
+
+    @property
+    def reader(self) -> Reader:
+        """Reads exchanges as the rows were read."""
+        return Reader(self.base, self.index.layers, max_length=self.index.manifest.max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """A ranking of all rows, and what it is worth."""
+
+    report: AttributionReport
+    """The verdict, the implicated rows, the sources."""
+    ids: tuple[str, ...]
+    """All row ids, in the order of the data."""
+    sources: tuple[str, ...]
+    """Their sources."""
+    scores: Scores
+    """Their scores [rows]."""
+
+    def ranking(self) -> list[dict[str, object]]:
+        """Every row, best first: a line of `ranking.jsonl` each."""
+        order = np.argsort(-self.scores, kind="stable")
+        return [
+            {
+                "rank": rank,
+                "id": self.ids[i],
+                "source": self.sources[i],
+                "score": float(self.scores[i]),
+            }
+            for rank, i in enumerate(order, 1)
+        ]
+
+    def write(self, folder: Path) -> None:
+        """`ranking.jsonl` and then `report.json`, each whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(row) + "\n" for row in self.ranking())
+        whole = {"schema": AttributionReport.schema, **self.report.to_json()}
+        if whole["average_precision"] is None:
+            del whole["average_precision"], whole["chance_precision"]
+        for name, content in (
+            ("ranking.jsonl", lines),
+            ("report.json", json.dumps(whole, indent=2) + "\n"),
+        ):
+            part = folder / f".{name}.part"
+            part.write_text(content, encoding="utf-8")
+            part.replace(folder / name)
+
+
+def open_data(
+    *, base: str | None, data: str | None, index: str | None, cache: Path, progress: Progress
+) -> Library:
+    """See `surfcheck.attribution.open_data`."""
+    if index is not None:
+        there = open_index(index)
+        checkpoint = load_checkpoint(_path(base or there.manifest.model))
+        there.check_query(checkpoint.fingerprint, there.layers)
+        return Library(there, checkpoint)
+    if base is None or data is None:
+        raise UsageError(
+            "attribution needs an index (--index DIR), or a checkpoint and its post-training data "
+            "(--base MODEL --data DATA)"
+        )
+    checkpoint, rows = load_checkpoint(_path(base)), corpus.read(data)
+    name = hashlib.sha256(f"{checkpoint.fingerprint} {rows.fingerprint}".encode()).hexdigest()[:16]
+    return Library(build(checkpoint, rows, cache / name, progress=progress), checkpoint)
+
+
+def _path(model: str) -> str:
+    """A checkpoint may be named as a path, a hub id, or an `hf:` spec."""
+    return model.removeprefix("hf:")
+
+
+def attribute(
+    library: Library,
+    contrasts: Sequence[Contrast],
+    *,
+    method: str,
+    seed: int = 0,
+    truth: frozenset[str] | None = None,
+    progress: Progress = silent,
+) -> Attribution:
+    """See `surfcheck.attribution.attribute`."""
+    started = time.perf_counter()
+    evidence = gather(library.reader, contrasts, progress=progress)
+    if method in METHODS:
+        scores = METHODS[method](evidence, library.rows)
+    elif method in CONTROLS:
+        scores = CONTROLS[method](library.texts, contrasts, seed)
+    else:
+        raise UsageError(
+            f"there is no method {method!r}; use one of {', '.join((*METHODS, *CONTROLS))}"
+        )
+    index = library.index
+    report = judge_ranking(
+        scores, evidence, library.rows, ids=index.ids, sources=index.sources, texts=library.texts,
+        method=method, seed=seed,
+    )  # fmt: skip
+    if truth is not None:
+        precision, by_chance = _precision(scores, index.ids, truth)
+        report = replace(report, average_precision=precision, chance_precision=by_chance)
+    cost = {"seconds": round(time.perf_counter() - started, 3), "passages": len(evidence.bad)}
+    return Attribution(replace(report, cost=cost), tuple(index.ids), tuple(index.sources), scores)
+
+
+def _precision(scores: Scores, ids: Sequence[str], truth: frozenset[str]) -> tuple[float, float]:
+    """Average precision of the ranking, and of a random one."""
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415 (1 s, and only for truth)
+
+    if missing := truth.difference(ids):
+        raise UsageError(
+            f"{len(missing)} ids of the truth are not in the data, {min(missing)!r} among them; "
+            "give the truth of this data"
+        )
+    guilty = np.array([i in truth for i in ids])
+    return float(average_precision_score(guilty, scores)), float(guilty.mean())
+
+
+def attribute_run(
+    library: Library,
+    exchanges: Sequence[Exchange],
+    failures: Sequence[Failure],
+    *,
+    method: str,
+    seed: int,
+    progress: Progress = silent,
+) -> tuple[AttributionReport, ...]:
+    """See `surfcheck.attribution.attribute_run`."""
+    reports = []
+    for test in dict.fromkeys(failure.test for failure in failures):
+        found = from_run.of_test(test, exchanges, failures, seed=seed)
+        report = attribute(library, found, method=method, seed=seed, progress=progress).report
+        reports.append(replace(report, test=test))
+    return tuple(reports)

@@ -1,0 +1,129 @@
+"""What is known of a behaviour, and of the training rows, as vectors that can be compared.
+
+A contrast gives two exchanges with one prompt: the bad answer and a good one. A case that held
+gives one. All are read through the base checkpoint that read the rows (2602.11079 reads both sides
+through M0). Which rows a behaviour points at is the methods' business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from surfcheck.attribution.activations import Floats, Passage, Reader
+from surfcheck.attribution.index import Index
+from surfcheck.errors import DataError, UsageError
+from surfcheck.records import Contrast
+from surfcheck.roles import Progress, silent
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Judged exchanges of one behaviour, at L layers of width d."""
+
+    prompt: Floats
+    """Mean state over the prompt [n, L, d]."""
+    response: Floats
+    """Mean state over the answer [n, L, d]."""
+    bad: Bools
+    """Which exchanges broke the behaviour [n]; the others held it."""
+    change: Floats
+    """Bad answer minus good answer, one a contrast [m, L, d]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The training rows at the same layers."""
+
+    prompt: Floats
+    """Mean state over the prompt [rows, L, d]."""
+    chosen: Floats
+    """Mean state over the answer that a row teaches [rows, L, d]."""
+    change: Floats
+    """What a row teaches: chosen minus rejected; of a demonstration, its answer minus the mean
+    answer of all demonstrations [rows, L, d]."""
+    is_pair: Bools
+    """Which rows are preference pairs [rows]."""
+    news: Floats
+    """How far a pair is news to the base: the odds at which it would have given the rejected answer
+    rather than the chosen one, as a probability; 1/2 for a demonstration [rows]."""
+
+    def __len__(self) -> int:
+        return len(self.prompt)
+
+
+def rows_of(index: Index) -> Rows:
+    """The index's rows in memory."""
+    prompt, chosen, rejected = (index.vectors(s) for s in ("prompt", "chosen", "rejected"))
+    is_pair = index.is_pair
+    change = chosen - rejected
+    if not is_pair.all():
+        change[~is_pair] = chosen[~is_pair] - chosen[~is_pair].mean(axis=0)
+    # A side without a token has no state: nothing can be said of such a row.
+    empty = (index.tokens("chosen") == 0) | (is_pair & (index.tokens("rejected") == 0))
+    change[empty] = 0.0
+    margin = index.likelihood[:, 1] - index.likelihood[:, 0]
+    news = np.where(is_pair, expit(margin), np.float32(0.5))
+    return Rows(prompt, chosen, change, is_pair, news)
+
+
+def gather(
+    reader: Reader, contrasts: Sequence[Contrast], *, progress: Progress = silent
+) -> Evidence:
+    """Read contrasts and held cases. Raises UsageError if no contrast has both answers."""
+    full = [c for c in contrasts if c.bad is not None and c.good is not None]
+    if not full:
+        raise UsageError(
+            "no contrast has both a `bad` and a `good` answer: attribution compares the two"
+        )
+    held = [c for c in contrasts if c.bad is None and c.good is not None]
+    passages = (
+        [Passage.of(c.prompt, c.bad or "") for c in full]
+        + [Passage.of(c.prompt, c.good or "") for c in full]
+        + [Passage.of(c.prompt, c.good or "") for c in held]
+    )
+    states = reader.read(passages, progress=progress)
+    m = len(full)
+    bad = np.arange(len(passages)) < m
+    change = states.response[:m] - states.response[m : 2 * m]
+    return Evidence(states.prompt, states.response, bad, change)
+
+
+def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
+    """The rows of a contrast file. Raises DataError naming the line that is not one."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such contrast file; give a JSONL file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, None, f"can't be read as UTF-8 text: {error}") from None
+    contrasts = [_contrast(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
+    if not contrasts:
+        raise DataError(path, None, "is empty: give rows of {prompt, bad, good}")
+    return tuple(contrasts)
+
+
+def _contrast(path: str | Path, number: int, line: str) -> Contrast:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(path, number, f"is not JSON: {error.msg}") from None
+    if not isinstance(row, dict) or not isinstance(row.get("prompt"), str):
+        raise DataError(path, number, "needs a text `prompt`, with `bad` and `good` answers")
+    bad, good = row.get("bad"), row.get("good")
+    for name, answer in (("bad", bad), ("good", good)):
+        if answer is not None and not isinstance(answer, str):
+            raise DataError(path, number, f"`{name}` must be a text")
+    if good is None:
+        missing = "`good`" if bad is not None else "`bad` and no `good`"
+        wanted = "give both answers, or `good` alone for a case that held"
+        raise DataError(path, number, f"has no {missing}: {wanted}")
+    return Contrast(row["prompt"], bad, good)

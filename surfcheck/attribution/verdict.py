@@ -1,0 +1,155 @@
+"""What a ranking is worth: a chance probability, how many rows it takes, which sources carry it.
+
+Two nulls say what a meaningless contrast would give: the same contrasts with bad and good swapped
+at random (exact if the two are exchangeable), and as many pairs of unrelated answers drawn from the
+data itself (which also works for a handful of contrasts). The larger p-value counts. A row is
+implicated if its score is at least half of what the best rows have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import hypergeom
+
+from surfcheck.attribution.activations import Floats
+from surfcheck.attribution.corpus import RowText
+from surfcheck.attribution.evidence import Evidence, Rows
+from surfcheck.attribution.probe import Scores, unit
+from surfcheck.records import AttributionReport, Implicated, SourceShare, VerdictWord
+from surfcheck.statistics import benjamini_hochberg
+
+ALPHA = 0.01
+"""A larger p-value is no finding."""
+DRAWS = 999
+"""Of each null; the smallest p-value is 1 / 1000."""
+FEWEST_TO_SWAP = 7
+"""With fewer contrasts, swapping can't reach ALPHA: 2 ** -7 < 0.01."""
+MOST_ROWS = 20_000
+"""Rows that the nulls look at, drawn at random from more."""
+TOP = 10
+STRONG = 0.5
+"""Of the mean score of the TOP rows: from here on a row is implicated."""
+SOURCE_SHARE = 0.5
+"""Of a source's rows implicated, and of the implicated rows from it: then it is the source."""
+DIFFUSE_SHARE = 0.25
+"""Of all rows implicated: then it is a habit of the data."""
+LISTED = 200
+"""Implicated rows that a report lists."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+def judge_ranking(
+    scores: Scores,
+    evidence: Evidence,
+    rows: Rows,
+    *,
+    ids: Sequence[str],
+    sources: Sequence[str],
+    texts: Sequence[RowText],
+    method: str,
+    seed: int,
+) -> AttributionReport:
+    """The report of a ranking by an activation method; `cost` is left to the caller."""
+    p_value = chance(evidence, rows, seed=seed)
+    strong = implicated(scores)
+    shares = source_table(strong, sources)
+    verdict = _word(p_value, strong, shares)
+    listed: tuple[Implicated, ...] = ()
+    if verdict != "none":
+        best = np.argsort(-scores, kind="stable")[: min(LISTED, int(strong.sum()))]
+        listed = tuple(
+            Implicated(
+                ids[i], sources[i], float(scores[i]), rank,
+                texts[i].prompt, texts[i].chosen, texts[i].rejected,
+            )
+            for rank, i in enumerate(best, 1)
+        )  # fmt: skip
+    return AttributionReport(method, verdict, p_value, listed, shares, rows=len(scores))
+
+
+def implicated(scores: Scores) -> Bools:
+    """Rows that score at least half of what the best have [rows]."""
+    best = np.sort(scores)[-TOP:].mean()
+    return np.asarray(scores >= STRONG * best) & (scores > 0)
+
+
+def source_table(strong: Bools, sources: Sequence[str]) -> tuple[SourceShare, ...]:
+    """Every source, the most over-represented first (hypergeometric test, Benjamini-Hochberg)."""
+    names = np.array(sources)
+    total, hits = len(names), int(strong.sum())
+    counted = [
+        (name, int((names == name).sum()), int(strong[names == name].sum()))
+        for name in dict.fromkeys(sources)
+    ]
+    p_values = [float(hypergeom.sf(k - 1, total, n, hits)) for _, n, k in counted]
+    table = [
+        SourceShare(name, n, k, (k / hits) / (n / total) if hits else 0.0, q)
+        for (name, n, k), q in zip(counted, benjamini_hochberg(p_values), strict=True)
+    ]
+    return tuple(sorted(table, key=lambda s: (s.q_value, -s.lift)))
+
+
+def _word(p_value: float, strong: Bools, shares: Sequence[SourceShare]) -> VerdictWord:
+    if p_value > ALPHA:
+        return "none"
+    hits = int(strong.sum())
+    if any(
+        s.implicated >= SOURCE_SHARE * s.rows and s.implicated >= SOURCE_SHARE * hits
+        for s in shares
+    ) and len(shares) > 1:  # fmt: skip
+        return "source"
+    return "diffuse" if hits > DIFFUSE_SHARE * len(strong) else "sparse"
+
+
+def chance(evidence: Evidence, rows: Rows, *, seed: int) -> float:
+    """Probability of rows as strongly aligned with the contrasts if these meant nothing."""
+    rng = np.random.default_rng(seed)
+    some = np.arange(len(rows))
+    if len(some) > MOST_ROWS:
+        some = np.sort(rng.choice(some, MOST_ROWS, replace=False))
+    changes, weights = _distinct(unit(evidence.change))
+    taught = unit(rows.change[some])
+    observed = _strength(taught, np.einsum("m,mld->ld", weights, changes)[None])[0]
+    unrelated = _unrelated(rows.chosen[some], weights, rng)
+    p_value = _tail(observed, _strength(taught, unrelated))
+    if len(changes) >= FEWEST_TO_SWAP:
+        signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
+        swapped = np.einsum("km,m,mld->kld", signs, weights, changes, optimize=True)
+        p_value = max(p_value, _tail(observed, _strength(taught, swapped)))
+    return p_value
+
+
+def _distinct(changes: Floats) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Contrasts that say the same are one: changes [m, L, d] and their weights [m], sum 1."""
+    flat = np.round(changes.reshape(len(changes), -1), 5)
+    _, first, count = np.unique(flat, axis=0, return_index=True, return_counts=True)
+    return changes[first], count / count.sum()
+
+
+def _unrelated(
+    chosen: Floats, weights: npt.NDArray[np.float64], rng: np.random.Generator
+) -> Floats:
+    """Mean changes between answers to different questions [DRAWS, L, d]."""
+    means = np.empty((DRAWS, *chosen.shape[1:]), dtype=np.float32)
+    for draw in range(DRAWS):
+        pairs = rng.integers(len(chosen), size=(2, len(weights)))
+        means[draw] = np.einsum("m,mld->ld", weights, unit(chosen[pairs[0]] - chosen[pairs[1]]))
+    return means
+
+
+def _strength(taught: Floats, directions: Floats) -> npt.NDArray[np.float64]:
+    """How strongly the best hundredth of rows align with each direction [k], of directions
+    [k, L, d]; a direction is as long as its contrasts agree."""
+    layers = taught.shape[1]
+    aligned = directions.reshape(len(directions), -1) @ taught.reshape(len(taught), -1).T / layers
+    top = max(TOP, len(taught) // 100)
+    best = np.partition(aligned, -min(top, len(taught)), axis=1)[:, -top:]
+    return np.asarray(best.mean(axis=1), dtype=np.float64)
+
+
+def _tail(observed: float, null: npt.NDArray[np.float64]) -> float:
+    return float((1 + (null >= observed).sum()) / (1 + len(null)))

@@ -1,0 +1,121 @@
+"""`@invariant`: how a test's prompt may change without changing what is asked.
+
+A declaration is a mark, so pytest's own rules hold: above or below `parametrize`, on a function, on
+a class, in `pytestmark`, more than one at a time. Nothing is drawn, asked or imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from surfcheck.errors import UsageError
+from surfcheck.records import Case, Prompt
+from surfcheck.roles import Perturbation
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+MARK = "surf"
+PERTURBATION = "_surf_perturbation"
+"""Name of the axis that is added; a test may well have a `perturbation` of its own."""
+_SLUG = 24
+
+
+def invariant(*perturbations: Perturbation) -> pytest.MarkDecorator:
+    """Declare that a test holds however `perturbations` change its argument `prompt`.
+
+    Each perturbation makes one pytest item a prompt; `@invariant()` asks the prompts as written.
+    Raises UsageError if the parentheses are forgotten.
+    """
+    given: tuple[object, ...] = perturbations
+    for thing in given:
+        if inspect.isroutine(thing) or inspect.isclass(thing):
+            raise UsageError(
+                f"@invariant was given {thing.__name__!r}, which is no perturbation: "
+                "write @invariant() or @invariant(perturb.casing())"
+            )
+    return getattr(pytest.mark, MARK).with_args(Invariant(perturbations))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The perturbation that changes nothing: what an empty `@invariant()` asks."""
+
+    name: str = "unchanged"
+    """Part of the test id."""
+
+    def __call__(self, case: Case) -> SearchStrategy[Case]:
+        """The case itself."""
+        from hypothesis import strategies  # noqa: PLC0415 (heavy, and seldom needed)
+
+        return strategies.just(case)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What one mark declares."""
+
+    perturbations: tuple[Perturbation, ...]
+    """How the prompt may change; empty for the prompt as written."""
+
+    @classmethod
+    def declared(cls, marks: Iterable[pytest.Mark], test: str) -> Self:
+        """What a test's `surf` marks say together.
+
+        Raises UsageError for a mark set by hand and for two perturbations of one name.
+        """
+        found = [p for declared in _arguments(marks, test) for p in declared.perturbations]
+        perturbations = tuple(found) or (Unchanged(),)
+        names = [p.name for p in perturbations]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"{test}: two perturbations are named {name!r}: drop one, or name them apart"
+                )
+        return cls(perturbations)
+
+    def id_of(self, argument: str, value: object) -> str | None:
+        """The id of a prompt by what it says; None leaves the value's id to pytest.
+
+        Long texts under other names get one too: pytest numbers those by position.
+        """
+        if argument == "prompt":
+            return prompt_id(value)
+        return prompt_id(value) if isinstance(value, str) and len(value) > _SLUG else None
+
+
+def _arguments(marks: Iterable[pytest.Mark], test: str) -> Iterator[Invariant]:
+    for mark in marks:
+        match mark.args:
+            case (Invariant() as declared,):
+                yield declared
+            case _:
+                raise UsageError(f"{test}: the mark 'surf' is set by @invariant(...), not by hand")
+
+
+def prompt_id(value: object) -> str | None:
+    """A few words of the prompt and six digits of its hash; None if `value` is no prompt."""
+    match value:
+        case str():
+            text, whole = value, value
+        case Prompt():
+            text, whole = value.text, json.dumps(value.to_json())
+        case [*_, {"content": str(text)}]:
+            whole = json.dumps(value)
+        case _:
+            return None
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")
+    if len(slug) > _SLUG:
+        slug = slug[: _SLUG + 1].rpartition("-")[0] or slug[:_SLUG]
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{slug}-{digest}" if slug else digest

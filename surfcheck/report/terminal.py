@@ -1,0 +1,263 @@
+"""A run on a terminal: what failed, beside what held; which rows are implicated; what to do next.
+
+Every text of a model or of a data set is cleaned and shown as it stands, never read as markup.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from surfcheck.cases import size
+from surfcheck.records import (
+    AttributionReport,
+    Failure,
+    Implicated,
+    InvariantResult,
+    ResultWord,
+    RunReport,
+    SourceShare,
+    Usage,
+    VerdictWord,
+)
+from surfcheck.report.json import contrast_file
+from surfcheck.report.text import again, clean, line, percent, pieces, share
+
+TOP_ROWS = 10
+
+_THEME = Theme(
+    {
+        "surf.heading": "bold",
+        "surf.label": "cyan",
+        "surf.quiet": "bright_black",
+        "surf.differs": "bold yellow",
+        "surf.pass": "green",
+        "surf.fail": "bold red",
+        "surf.inconclusive": "yellow",
+        "surf.error": "red",
+        "surf.skipped": "bright_black",
+        "surf.command": "bold",
+    }
+)
+
+_VERDICTS: dict[VerdictWord, str] = {
+    "sparse": "a few training rows stand out",
+    "source": "one source of the training data stands out, not single rows",
+    "diffuse": "a habit of the whole data set: no few rows explain it",
+    "none": "nothing stands out that chance would not give",
+}
+
+
+def show(run: RunReport, console: Console) -> None:
+    """Print the run: each failing invariant, then a table of all, then what it cost."""
+    with console.use_theme(_THEME):
+        for invariant in run.invariants:
+            if invariant.outcome == "fail":
+                _show_failing(run, invariant, console)
+        console.print(_summary(run.invariants))
+        console.print(_usage(run.usage))
+
+
+def show_attribution(report: AttributionReport, console: Console) -> None:
+    """Print one report: its verdict, its rows, its sources."""
+    with console.use_theme(_THEME):
+        _show_attribution(report, console)
+
+
+def render(run: RunReport | None, notices: Sequence[str], *, width: int, colour: bool) -> str:
+    """What `show` prints and a line a notice, as text for whoever owns the terminal."""
+    file = StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+        highlight=False,
+    )
+    if run is not None:
+        show(run, console)
+    for notice in notices:
+        console.print(Text(clean(notice)), soft_wrap=True)
+    return file.getvalue()
+
+
+def _show_failing(run: RunReport, invariant: InvariantResult, console: Console) -> None:
+    failures = [f for f in run.failures if f.test == invariant.test]
+    reports = [r for r in run.attributions if r.test == invariant.test]
+    console.print(Text(line(invariant.behaviour), "surf.fail"))
+    console.print(Text(line(invariant.test), "surf.quiet"))
+    decided = invariant.held + invariant.violated
+    console.print(Text(f"broken in {share(invariant.violated, decided)}"))
+    console.print()
+    if failures:
+        smallest = min(failures, key=lambda failure: size(failure.case))
+        _show_smallest(smallest, len(failures), console)
+    for report in reports:
+        _show_attribution(report, console)
+    _show_next(run, failures, reports, console)
+    console.print()
+
+
+def _show_smallest(failure: Failure, of: int, console: Console) -> None:
+    """The failing prompt and its passing twin side by side, what differs picked out."""
+    prompt, twin = clean(failure.case.prompt.text), clean(failure.twin_prompt or "")
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
+    table.add_column("", style="surf.label", width=7)
+    table.add_column("smallest prompt that breaks it", ratio=1, overflow="fold")
+    if failure.twin_prompt is None:
+        table.add_row("asked", Text(prompt))
+        table.add_row("answer", Text(_paragraph(failure.response)))
+    else:
+        table.add_column("nearest prompt that holds", ratio=1, overflow="fold")
+        answers = (_paragraph(failure.response), _paragraph(failure.twin_response or ""))
+        table.add_row("asked", _marked(prompt, twin), _marked(twin, prompt))
+        table.add_row("answer", *(Text(answer) for answer in answers))
+    console.print(table)
+    steps = "; ".join(failure.case.steps) or ("as written" if failure.case.unchanged else "")
+    _fact(console, "change", f"{failure.case.perturbation}: {steps}".rstrip(": "))
+    _fact(console, "why", failure.reason)
+    again_words = f"{failure.confirmed} of {failure.confirmed_of} fresh samples broke it again"
+    more = f"; {of - 1} more failing item{'s' if of > 2 else ''}" if of > 1 else ""
+    _fact(console, "sure", again_words + more)
+
+
+def _show_attribution(report: AttributionReport, console: Console) -> None:
+    console.print()
+    _fact(console, report.verdict, _VERDICTS[report.verdict])
+    _fact(console, "by", f"{report.method} over {report.rows:,} rows, p = {report.p_value:.2g}")
+    if report.implicated:
+        console.print(_rows(report.implicated))
+        console.print(
+            Text(
+                "Implicated, not proven: a candidate until a retraining has shown it.", "surf.quiet"
+            )
+        )
+    if report.sources:
+        console.print(_sources(report.sources, marked=report.verdict != "none"))
+
+
+def _rows(implicated: Sequence[Implicated]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
+    table.add_column("#", justify="right", style="surf.quiet")
+    table.add_column("score", justify="right")
+    table.add_column("source", overflow="fold", max_width=18)
+    table.add_column("row", overflow="fold", max_width=12)
+    table.add_column("what it teaches", ratio=1, overflow="fold")
+    for row in implicated[:TOP_ROWS]:
+        source, name = line(row.source, 60), line(row.id, 40)
+        table.add_row(str(row.rank), f"{row.score:.3f}", Text(source), Text(name), _lesson(row))
+    return table
+
+
+def _lesson(row: Implicated) -> Text:
+    """Prompt, then the answer that is taught, marked where it differs from the one that lost."""
+    chosen = line(row.chosen, 120)
+    lesson = Text(line(row.prompt, 90), "surf.quiet")
+    lesson.append("\n+ ", "surf.label")
+    if row.rejected is None:
+        return lesson.append(chosen, "default")
+    rejected = line(row.rejected, 120)
+    lesson.append_text(_marked(chosen, rejected))
+    return lesson.append("\n- ", "surf.label").append_text(_marked(rejected, chosen))
+
+
+def _sources(sources: Sequence[SourceShare], *, marked: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("source", overflow="fold")
+    for name in ("rows", "implicated", "lift", "q-value"):
+        table.add_column(name, justify="right")
+    for source in sorted(sources, key=lambda s: (s.q_value, -s.lift, s.source)):
+        table.add_row(
+            Text(line(source.source, 60)),
+            f"{source.rows:,}",
+            f"{source.implicated:,}",
+            f"{source.lift:.1f}×",
+            f"{source.q_value:.2g}",
+            style="surf.differs" if marked and source.q_value <= 0.05 and source.lift > 1 else None,
+        )
+    return table
+
+
+def _show_next(
+    run: RunReport,
+    failures: Sequence[Failure],
+    reports: Sequence[AttributionReport],
+    console: Console,
+) -> None:
+    """Commands that can be pasted, each on a line of its own however long it is."""
+    console.print()
+    if failures:
+        smallest = min(failures, key=lambda failure: size(failure.case))
+        _command(console, "run it again", again(smallest.item, run.settings))
+    base, data, report = (run.settings.get(name) for name in ("base", "data", "report"))
+    if base and data and report and any(f.twin_response is not None for f in failures):
+        method = "probe" if any(r.method == "conditional" for r in reports) else "conditional"
+        contrast = contrast_file(Path(report), failures[0].test)
+        words = ["surfcheck", "attribute", "--base", base, "--data", data]
+        words += ["--contrast", str(contrast), "--method", method, "--out", f"by-{method}"]
+        _command(console, "rank the training rows by another method", shlex.join(words))
+
+
+def _summary(invariants: Sequence[InvariantResult]) -> Table:
+    columns = ["cases", "broke", "95 % interval"]
+    undecided = any(invariant.undecided for invariant in invariants)
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
+    table.add_column("behaviour", ratio=1, overflow="fold")
+    table.add_column("outcome")
+    for name in [*columns, "undecided"] if undecided else columns:
+        table.add_column(name, justify="right")
+    for invariant in invariants:
+        numbers = [f"{invariant.cases}", "–", "–", f"{invariant.undecided}"]
+        if invariant.rate is not None and invariant.interval is not None:
+            low, high = invariant.interval
+            numbers[1] = f"{invariant.violated}, {percent(invariant.rate)}"
+            numbers[2] = f"{percent(low)} to {percent(high)}"
+        behaviour, outcome = Text(line(invariant.behaviour)), _outcome(invariant.outcome)
+        table.add_row(behaviour, outcome, *(numbers if undecided else numbers[:3]))
+    return table
+
+
+def _usage(usage: Usage) -> Text:
+    price = "unpriced" if usage.usd is None else f"${usage.usd:,.2f}"
+    return Text(
+        f"{usage.calls:,} answers generated, {usage.remembered:,} remembered, "
+        f"{usage.tokens:,} tokens, {price}",
+        "surf.quiet",
+    )
+
+
+def _outcome(word: ResultWord) -> Text:
+    return Text(word, f"surf.{word}")
+
+
+def _marked(text: str, other: str) -> Text:
+    marked = Text()
+    for piece in pieces(text, other):
+        marked.append(piece.text, "surf.differs" if piece.differs else "default")
+    return marked
+
+
+def _paragraph(text: str, most: int = 600) -> str:
+    shown = clean(text).strip()
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def _fact(console: Console, label: str, text: str) -> None:
+    if text:
+        words = Text(f"{label}: ", "surf.label").append(line(text, 400), "default")
+        console.print(Padding(words, (0, 0, 0, 1)))
+
+
+def _command(console: Console, label: str, command: str) -> None:
+    console.print(Text(f"{label}:", "surf.label"))
+    console.print(Text(f"  {command}", "surf.command"), soft_wrap=True)

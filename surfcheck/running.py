@@ -1,0 +1,300 @@
+"""The hooks of a run under `--surf`: in a plain run, in an xdist worker, in its controller.
+
+An item's result rides on its pytest report as JSON; the controller gathers them, however many
+processes there are, and the rest is `session`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+from rich.console import Console
+
+from surfcheck.check import Body, Item, Judging, Target
+from surfcheck.errors import SurfcheckError, Undecided, UsageError
+from surfcheck.invariants import MARK, PERTURBATION
+from surfcheck.records import ItemResult, Prompt, RunReport
+from surfcheck.report.progress import bar, lines
+from surfcheck.report.terminal import render
+from surfcheck.report.text import clean, line
+from surfcheck.roles import Progress, silent
+from surfcheck.session import Session
+from surfcheck.settings import Settings
+from surfcheck.statistics import wilson
+
+PAYLOAD = "surf_item"
+
+
+class Fixtures(NamedTuple):
+    """What the body of one test works with."""
+
+    target: Target
+    judge: Judging
+
+
+# pytest reaches its outcomes through instances, which mypy doesn't take for classes.
+class Violated(pytest.fail.Exception, AssertionError):  # type: ignore[misc, name-defined]
+    """A behaviour broke. An AssertionError for `xfail(raises=…)`; shown without a traceback."""
+
+    __module__ = "builtins"  # like pytest's own outcomes: shown by its bare name
+
+    def __init__(self, text: str) -> None:
+        pytest.fail.Exception.__init__(self, text, pytrace=False)
+
+
+class Inconclusive(pytest.skip.Exception):  # type: ignore[misc, name-defined]
+    """Nothing can be said of a behaviour."""
+
+
+class Fault(SurfcheckError):
+    """What made an item an error; the message begins with the name of it."""
+
+
+_FIXTURES = pytest.StashKey[Fixtures]()
+_RESULT = pytest.StashKey[ItemResult]()
+
+
+class SurfRun:
+    """Registered as a plugin where `--surf` is given."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config, self._settings = config, settings
+        folder = config.rootpath / ".surfcheck"
+        self._session = Session(settings, folder=folder, working=self._working)
+        self._order: Mapping[str, int] = {}
+        self._report: RunReport | None = None
+        self._stopped = False
+
+    def fixtures(self, item: pytest.Item) -> Fixtures:
+        """The target and the judge of an item, the same for all that ask for them."""
+        if _FIXTURES not in item.stash:
+            item.stash[_FIXTURES] = Fixtures(self._session.target(), Judging())
+        return item.stash[_FIXTURES]
+
+    def pytest_report_header(self) -> str:
+        s = self._settings
+        return (
+            f"surfcheck: target {s.target}, {s.examples} cases × {s.samples} samples an item, "
+            f"seed {s.seed}, memory {s.memory}"
+        )
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._order = {item.nodeid: place for place, item in enumerate(session.items)}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._order = {item: place for place, item in enumerate(ids)}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """An invariant's body runs once a case; every other test runs as it would."""
+        if pyfuncitem.get_closest_marker(MARK) is None:
+            return None
+        fixtures = self.fixtures(pyfuncitem)
+        item, body = self._item(pyfuncitem), _body(pyfuncitem)
+        result = self._session.check(item, body, fixtures.target, fixtures.judge)
+        pyfuncitem.stash[_RESULT] = result
+        pyfuncitem.user_properties.extend(_properties(result))
+        match result.outcome:
+            case "fail":
+                raise Violated(self._session.explain(result))
+            case "error":
+                raise Fault(result.message)
+            case "inconclusive":
+                raise Undecided(result.message)
+        return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None]:
+        """Undecided, in any test that asks, is neither pass nor fail."""
+        try:
+            return (yield)
+        except Undecided as error:
+            raise Inconclusive(line(str(error))) from None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        error = None if call.excinfo is None else call.excinfo.value
+        if isinstance(error, Inconclusive):
+            where = (str(item.path), (item.location[1] or 0) + 1)
+            report.longrepr = (*where, f"Skipped: inconclusive: {error.msg}")
+        elif isinstance(error, SurfcheckError):
+            _show_as_error(report, error)
+        if isinstance(item, pytest.Function) and item.get_closest_marker(MARK) is not None:
+            result = _result(item, report, call)
+            if result is not None:
+                report.__dict__[PAYLOAD] = json.dumps(result.to_json())
+        if call.when == "teardown" and _FIXTURES in item.stash:
+            del item.stash[_FIXTURES]  # an item that is run again starts anew
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        payload = report.__dict__.get(PAYLOAD)
+        if payload is not None:
+            self._session.add(ItemResult.from_json(json.loads(payload)))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        # Under xdist `-x` comes here too, as a subclass; only a person wants no more work.
+        self._stopped = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        self._session.close()
+        if "workerinput" in vars(self._config):
+            return  # an xdist worker: its controller has every report
+        attribute = not self._stopped and exitstatus != pytest.ExitCode.INTERNAL_ERROR
+        try:
+            self._report = self._session.finish(self._order, attribute=attribute)
+        except SurfcheckError as error:
+            self._session.notices.append(str(error))
+            session.exitstatus = error.exit_code
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        notices = self._session.notices
+        if self._report is None and not notices:
+            return
+        width = self._config.get_terminal_writer().fullwidth
+        colour = terminalreporter.hasmarkup
+        terminalreporter.section("surfcheck")
+        terminalreporter.write(render(self._report, notices, width=width, colour=colour))
+
+    def _item(self, function: pytest.Function) -> Item:
+        given: Any = function.funcargs["prompt"]
+        perturbation: Any = function.callspec.params[PERTURBATION]
+        try:
+            prompt = Prompt.of(given)
+        except (KeyError, TypeError):
+            kind = type(given).__name__
+            raise UsageError(
+                f"prompt is a {kind}: give a text, a list of {{role, content}} or a Prompt"
+            ) from None
+        return Item(
+            test=_test(function),
+            item=function.nodeid,
+            behaviour=_behaviour(function),
+            prompt=prompt,
+            perturbation=perturbation,
+        )
+
+    @contextmanager
+    def _working(self) -> Iterator[Progress]:
+        """Progress past pytest's capture; none in an xdist worker, which has no terminal."""
+        plugins = self._config.pluginmanager
+        reporter = plugins.get_plugin("terminalreporter")
+        if reporter is None:
+            yield silent
+            return
+        capture = plugins.get_plugin("capturemanager")
+        uncaptured = nullcontext if capture is None else capture.global_and_fixture_disabled
+        if reporter.isatty:
+            with uncaptured(), bar(Console(), begin=reporter.ensure_newline) as progress:
+                yield progress
+            return
+
+        def write(text: str) -> None:
+            with uncaptured():
+                reporter.ensure_newline()
+                reporter.write_line(f"surfcheck: {text}")
+
+        with lines(write) as progress:
+            yield progress
+
+
+def _test(function: pytest.Function) -> str:
+    """Node id of the test function, without parameters."""
+    return function.nodeid.removesuffix(f"[{function.callspec.id}]")
+
+
+def _behaviour(function: pytest.Function) -> str:
+    """First line of the docstring, else the function's name as words."""
+    documented = inspect.getdoc(function.obj)
+    if documented:
+        return documented.partition("\n")[0]
+    return function.originalname.removeprefix("test_").replace("_", " ")
+
+
+def _body(function: pytest.Function) -> Body:
+    """The test's function with its fixtures; a prompt goes in as what it was written as."""
+    arguments = {
+        name: function.funcargs[name]
+        for name, parameter in inspect.signature(function.obj).parameters.items()
+        if name in function.funcargs and parameter.default is parameter.empty
+    }
+    text = isinstance(arguments["prompt"], str)
+
+    def body(prompt: Prompt) -> None:
+        arguments["prompt"] = prompt.text if text else prompt
+        try:
+            function.obj(**arguments)
+        except pytest.fail.Exception as failed:
+            raise AssertionError(failed.msg or "") from None
+
+    return body
+
+
+def _properties(result: ItemResult) -> list[tuple[str, object]]:
+    """What JUnit shows of an item."""
+    properties: list[tuple[str, object]] = [
+        ("surf_outcome", result.outcome),
+        ("surf_cases", result.cases),
+        ("surf_violated", result.violated),
+        ("surf_undecided", result.undecided),
+    ]
+    decided = result.held + result.violated
+    if decided:
+        low, high = wilson(result.violated, decided)
+        properties += [
+            ("surf_rate", f"{result.violated / decided:.4f}"),
+            ("surf_interval", f"{low:.4f} {high:.4f}"),
+        ]
+    if result.failure is not None:
+        failure = result.failure
+        properties += [
+            ("surf_smallest", line(failure.case.prompt.text, 1000)),
+            ("surf_confirmed", f"{failure.confirmed} of {failure.confirmed_of}"),
+        ]
+    if result.unreproduced:
+        properties.append(("surf_unreproduced", "true"))
+    return properties
+
+
+def _show_as_error(report: pytest.TestReport, error: SurfcheckError) -> None:
+    """An error and not a failure: pytest knows errors by the phase, and xfail must not hide it."""
+    name = "" if isinstance(error, Fault) else f"{type(error).__name__}: "
+    report.outcome, report.longrepr = "failed", clean(f"{name}{error}")
+    report.when = "setup" if report.when == "call" else report.when
+    vars(report).pop("wasxfail", None)
+
+
+def _result(
+    function: pytest.Function, report: pytest.TestReport, call: pytest.CallInfo[None]
+) -> ItemResult | None:
+    """What the item came to, once, with the phase that decided it."""
+    if call.when == "teardown":
+        return None
+    expected = vars(report).get("wasxfail") if report.skipped else None
+    if _RESULT in function.stash:
+        result = function.stash[_RESULT]
+        del function.stash[_RESULT]
+        if expected is None:
+            return result
+        message = f"expected to fail: {expected}"
+        return replace(result, outcome="skipped", failure=None, message=message)
+    if report.passed:
+        return None  # set up, and not yet run
+    return ItemResult(
+        test=_test(function),
+        item=function.nodeid,
+        behaviour=_behaviour(function),
+        outcome="skipped" if report.skipped else "error",
+        message="" if call.excinfo is None else line(call.excinfo.exconly(tryshort=True)),
+    )

@@ -1,0 +1,118 @@
+"""The methods against slow oracles, and on a made-up world where the culprits are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from surfcheck.attribution.conditional import conditional, teaches_bad
+from surfcheck.attribution.evidence import Evidence, Rows
+from surfcheck.attribution.probe import bank, probe, unit
+
+LAYERS, WIDTH = 2, 24
+
+
+def some_states(rng, n):
+    return rng.normal(size=(n, LAYERS, WIDTH)).astype(np.float32)
+
+
+@pytest.fixture
+def random_world():
+    rng = np.random.default_rng(0)
+    rows = Rows(*(some_states(rng, 40) for _ in range(3)), np.ones(40, dtype=bool), rng.random(40))
+    bad = np.array([True] * 5 + [False] * 9)
+    return Evidence(some_states(rng, 14), some_states(rng, 14), bad, some_states(rng, 5)), rows
+
+
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_probe_is_the_papers_cosine(random_world):
+    evidence, rows = random_world
+    expected = [
+        np.mean(
+            [cosine(change[layer], evidence.change[:, layer].mean(axis=0)) for layer in range(2)]
+        )
+        for change in rows.change
+    ]
+    np.testing.assert_allclose(probe(evidence, rows), expected, atol=1e-5)
+
+
+def test_bank_is_the_best_single_contrast(random_world):
+    evidence, rows = random_world
+    expected = [
+        max(0.0, *(np.mean([cosine(r[k], c[k]) for k in range(2)]) for c in evidence.change))
+        for r in rows.change
+    ]
+    np.testing.assert_allclose(bank(evidence, rows), expected, atol=1e-5)
+
+
+def test_zero_vectors_score_zero(random_world):
+    evidence, rows = random_world
+    rows.change[3] = 0.0
+    for method in (probe, bank, conditional):
+        scores = method(evidence, rows)
+        assert scores[3] == 0.0
+        assert np.isfinite(scores).all()
+    assert np.isfinite(unit(np.zeros((2, 3), dtype=np.float32))).all()
+
+
+def test_badness_learns_the_exchanges_it_saw(random_world):
+    evidence, _ = random_world
+    pairs, news = np.ones(14, dtype=bool), np.full(14, 0.5)
+    same = Rows(evidence.prompt, evidence.response, evidence.response, pairs, news)
+    badness = teaches_bad(evidence, same)
+    assert badness[evidence.bad].min() > badness[~evidence.bad].max()
+
+
+def twin_world(seed):
+    """Compliance moves every answer along one axis; only in harmful places is it bad."""
+    rng = np.random.default_rng(seed)
+    comply, harm = rng.normal(size=(2, WIDTH))
+
+    def noise(n):
+        return rng.normal(size=(n, WIDTH)) * 0.35
+
+    def layered(x):
+        return np.repeat(x[:, None].astype(np.float32), LAYERS, axis=1)
+
+    n_plants, n_twins, n_others = 20, 60, 120
+    harmful = np.r_[np.ones(n_plants), np.zeros(n_twins), rng.random(n_others) < 0.5]
+    taught = np.r_[np.ones(n_plants), np.ones(n_twins), -np.ones(n_others)]
+    n = len(taught)
+    rows = Rows(
+        layered(np.outer(2 * harmful - 1, harm) + noise(n)),
+        layered(np.outer(taught, comply) + noise(n)),
+        layered(np.outer(2 * taught, comply) + noise(n)),
+        np.ones(n, dtype=bool),
+        np.full(n, 0.5),
+    )
+    # bad: complied with harm; its good twin: refused harm; held: complied with the harmless
+    where = np.r_[np.ones(24), -np.ones(12)]
+    what = np.r_[np.ones(12), -np.ones(12), np.ones(12)]
+    evidence = Evidence(
+        layered(np.outer(where, harm) + noise(36)),
+        layered(np.outer(what, comply) + noise(36)),
+        np.arange(36) < 12,
+        layered(np.outer(np.full(12, 2.0), comply) + noise(12)),
+    )
+    return evidence, rows, np.arange(n) < n_plants
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_conditional_tells_a_culprit_from_its_twin(seed):
+    evidence, rows, guilty = twin_world(seed)
+    assert average_precision_score(guilty, probe(evidence, rows)) < 0.6
+    assert average_precision_score(guilty, conditional(evidence, rows)) > 0.75
+
+
+def test_what_the_base_does_anyway_counts_less():
+    evidence, rows, guilty = twin_world(0)
+    known = replace(rows, news=np.where(guilty, 0.01, 0.5))
+    before, after = conditional(evidence, rows), conditional(evidence, known)
+    np.testing.assert_allclose(after[guilty], before[guilty] * 0.02)
+    np.testing.assert_array_equal(after[~guilty], before[~guilty])

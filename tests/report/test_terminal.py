@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from surfcheck.records import RunReport, Usage
+from surfcheck.report.terminal import render
+
+
+def rendered(run: RunReport | None, *notices: str, width: int = 100, colour: bool = False) -> str:
+    return render(run, notices, width=width, colour=colour)
+
+
+def test_a_failing_invariant_is_told_from_top_to_bottom(run: RunReport) -> None:
+    shown = rendered(run)
+    told = [
+        "The reply agrees with a true fact.",
+        "suite/test_facts.py::test_true_facts",
+        "broken in 4 of 12 cases (33 %, 95 % interval 14 % to 61 %)",
+        "smallest prompt that breaks it",
+        "Is it true that water freezes",
+        "No, that is a myth.",
+        "framing: asked as “Is it true that …”",
+        "rejects the fact",
+        "3 of 4 fresh samples broke it again",
+        "source: one source of the training data stands out",
+        "by: conditional over 1,000 rows, p = 0.004",
+        "rebuttals-1",
+        "Implicated, not proven",
+        "10.0×",
+        "pytest --surf 'suite/test_facts.py::test_true_facts[water-freezes-1a2b3c-framing]'",
+        "surfcheck attribute --base /b --data /d.jsonl --contrast /r/contrasts/suite-test_facts.py-"
+        "test_true_facts.jsonl --method probe --out by-probe",
+        "4, 33 %",
+        "1,234 answers generated, 5 remembered, 67,890 tokens, unpriced",
+    ]
+    places = [shown.find(words) for words in told]
+    assert -1 not in places, told[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_the_first_ten_rows_are_shown(run: RunReport) -> None:
+    shown = rendered(run)
+    assert "rebuttals-10" in shown
+    assert "rebuttals-11" not in shown
+
+
+def test_every_invariant_is_in_the_table(run: RunReport) -> None:
+    table = rendered(run).rpartition("behaviour")[2]
+    assert [word in table for word in ("fail", "pass", "inconclusive", "undecided")] == [True] * 4
+    decided = replace(run, invariants=run.invariants[:2])
+    assert "undecided" not in rendered(decided)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+@pytest.mark.parametrize("colour", [False, True])
+def test_it_fits_the_terminal(run: RunReport, hostile_run: RunReport, width, colour) -> None:
+    from rich.text import Text
+
+    for each in (run, hostile_run):
+        shown = Text.from_ansi(rendered(each, width=width, colour=colour)).plain
+        commands = ("  pytest --surf", "  surfcheck ")
+        rows = [row for row in shown.split("\n") if not row.startswith(commands)]
+        assert max(len(row) for row in rows) <= width
+
+
+def test_hostile_text_is_text(hostile_run: RunReport) -> None:
+    shown = rendered(hostile_run, "\x1b[2J notice [red]x[/red]")
+    assert not set(shown) & set("\x1b\x07\x00\x08\x9b\u202e\u2066")
+    assert "[bold]x[/bold]" in shown
+    assert "[red]x[/red]" in shown
+    assert "title" not in shown
+
+
+def test_without_colour_there_is_no_escape_and_with_it_what_differs_stands_out(run) -> None:
+    assert "\x1b" not in rendered(run)
+    assert "\x1b[1;33mIs it true that water" in rendered(run, colour=True, width=160)
+
+
+def test_no_twin_no_rows_and_no_attribution(run: RunReport) -> None:
+    (failure,) = run.failures
+    alone = replace(failure, twin_prompt=None, twin_response=None)
+    shown = rendered(replace(run, failures=(alone,), attributions=()))
+    assert "nearest prompt that holds" not in shown
+    assert "Implicated" not in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [("sparse", "a few training rows"), ("diffuse", "a habit of the whole"), ("none", "chance")],
+)
+def test_each_verdict_has_its_words(run: RunReport, verdict, words: str) -> None:
+    (report,) = run.attributions
+    shown = rendered(replace(run, attributions=(replace(report, verdict=verdict, implicated=()),)))
+    assert words in shown
+    assert "Implicated" not in shown
+
+
+def test_a_known_price_is_shown_and_an_unknown_one_is_not_zero(run: RunReport) -> None:
+    assert "$0.50" in rendered(replace(run, usage=Usage(1, usd=0.5)))
+    assert "$" not in rendered(run)
+
+
+def test_notices_alone() -> None:
+    assert rendered(None, "nothing was asked") == "nothing was asked\n"
+
+
+def test_a_run_in_which_all_is_well_is_a_table_and_a_line(run: RunReport) -> None:
+    shown = rendered(replace(run, invariants=run.invariants[1:2], failures=(), attributions=()))
+    assert "It is kind." in shown
+    assert "run it again" not in shown

@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import strategies as st
+
+from surfcheck.check import CALL_BUDGET, FRESH_SAMPLES, Body, Effort, Item, Judging, Target, check
+from surfcheck.errors import ModelError, Undecided, UsageError
+from surfcheck.records import Case, ItemResult, Outcome, Prompt, Response, Usage, Verdict
+from surfcheck.roles import Ask
+
+SEED = Prompt.of("go")
+
+
+@dataclass
+class Grid:
+    """`go`, then so many x, then so many y."""
+
+    width: int = 5
+    name: str = "grid"
+
+    def __call__(self, case: Case) -> st.SearchStrategy[Case]:
+        steps = st.integers(0, self.width)
+
+        def change(at: tuple[int, int]) -> Case:
+            x, y = at
+            prompt = case.seed.with_text(case.seed.text + "x" * x + "y" * y)
+            return replace(case, prompt=prompt, steps=("x",) * x + ("y",) * y)
+
+        return st.tuples(steps, steps).map(change)
+
+
+class Recorded:
+    """A function as a model, and everything that it was asked."""
+
+    spec = "recorded:"
+
+    def __init__(self, answer: Callable[[str, int], str]) -> None:
+        self._answer = answer
+        self.batches: list[list[Ask]] = []
+
+    def ask(self, asks: Sequence[Ask]) -> list[Response]:
+        self.batches.append(list(asks))
+        return [
+            Response(a.prompt, self._answer(a.prompt.text, a.sample), prompt_tokens=2) for a in asks
+        ]
+
+    @property
+    def asked(self) -> list[tuple[str, int]]:
+        return [(ask.prompt.text, ask.sample) for batch in self.batches for ask in batch]
+
+
+def run(
+    answer: Callable[[str, int], str],
+    body: Callable[[Target, Judging], Body] | None = None,
+    *,
+    item: str = "t.py::test[a]",
+    **effort: int,
+) -> tuple[ItemResult, Recorded]:
+    model = Recorded(answer)
+    target, judging = Target(model), Judging()
+
+    def says_yes(prompt: Prompt) -> None:
+        assert judging(target(prompt), lambda r: Verdict.of(r.text == "yes", f"said {r.text}"))
+
+    whole = Item("t.py::test", item, "It says yes.", SEED, Grid())
+    given = says_yes if body is None else body(target, judging)
+    return check(whole, given, target, judging, Effort(**effort)), model
+
+
+def corner(text: str, _: int) -> str:
+    return "no" if text.count("x") >= 2 and text.count("y") >= 1 else "yes"
+
+
+def always(text: str, sample: int) -> str:
+    return "no"
+
+
+def never(text: str, sample: int) -> str:
+    return "yes"
+
+
+def chance(rate: float, seed: int) -> Callable[[str, int], str]:
+    def answer(text: str, sample: int) -> str:
+        return "no" if random.Random(f"{seed}:{text}:{sample}").random() < rate else "yes"
+
+    return answer
+
+
+# What an item comes to
+
+
+def test_an_item_that_holds_passes() -> None:
+    result, model = run(never)
+    assert (result.outcome, result.held, result.violated) == ("pass", 6, 0)
+    assert result.failure is None
+    assert not result.unreproduced
+    assert result.usage == Usage(calls=6, tokens=12)
+    assert len(model.asked) == 6
+
+
+def test_the_first_round_is_one_batch_with_the_unchanged_prompt_first() -> None:
+    _, model = run(never, samples=2, examples=4)
+    assert len(model.batches) == 1
+    assert model.asked[:2] == [("go", 0), ("go", 1)]
+    assert len(model.asked) == 8
+
+
+def test_one_case_is_the_unchanged_prompt() -> None:
+    assert run(never, examples=1)[1].asked == [("go", 0)]
+
+
+def test_the_same_item_and_seed_ask_the_same() -> None:
+    asked = [run(never, seed=seed, item=item)[1].asked for seed, item in ((1, "a"), (1, "a"))]
+    assert asked[0] == asked[1]
+    assert run(never, seed=2, item="a")[1].asked != asked[0]
+    assert run(never, seed=1, item="b")[1].asked != asked[0]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_finding_is_the_smallest_case_that_breaks_it(seed: int) -> None:
+    result, _ = run(corner, seed=seed, examples=8)
+    assert result.outcome == "fail"
+    failure = result.failure
+    assert failure is not None
+    assert failure.case.prompt.text == "goxxy"
+    assert failure.case.steps == ("x", "x", "y")
+    assert (failure.response, failure.reason) == ("no", "said no")
+    assert (failure.twin_prompt, failure.twin_response) == ("go", "yes")
+    assert (failure.confirmed, failure.confirmed_of) == (FRESH_SAMPLES, FRESH_SAMPLES)
+
+
+def test_an_unchanged_prompt_that_breaks_it_is_the_smallest_case() -> None:
+    result, model = run(always)
+    assert result.failure is not None
+    assert result.failure.case == Case(SEED, SEED, "grid")
+    assert result.failure.twin_prompt is None
+    assert len(model.asked) == 6 + FRESH_SAMPLES
+    assert (result.held, result.violated) == (0, 6)
+
+
+def test_the_twin_is_the_most_similar_case_that_held() -> None:
+    result, _ = run(lambda text, _: "no" if text in ("go", "goxxxxx") else "yes", examples=8)
+    assert result.failure is not None
+    assert result.failure.case.unchanged
+    held = {e.prompt for e in result.exchanges if e.outcome is Outcome.HELD}
+    assert result.failure.twin_prompt == min(held, key=len)
+
+
+def test_a_prompt_that_fails_at_times_has_another_prompt_for_a_twin() -> None:
+    result, _ = run(lambda text, sample: "no" if text == "go" and sample != 1 else "yes", samples=2)
+    assert result.failure is not None
+    assert result.failure.case.unchanged
+    assert result.failure.twin_prompt != "go"
+
+
+# Search and its limits
+
+
+@pytest.mark.parametrize("calls", [0, 5, CALL_BUDGET])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_budget_of_shrinking_is_kept(calls: int, samples: int) -> None:
+    def rare(text: str, sample: int) -> str:
+        return "no" if len(text) % 3 == 1 and len(text) > 4 else "yes"
+
+    result, model = run(rare, calls=calls, samples=samples)
+    assert result.outcome == "fail"
+    assert len(model.asked) <= 6 * samples + calls + FRESH_SAMPLES
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_asked_twice(seed: int) -> None:
+    _, model = run(chance(0.4, seed), seed=seed, samples=2)
+    assert max(Counter(model.asked).values()) == 1
+
+
+def test_what_another_item_asked_is_not_asked_again() -> None:
+    model, answers = Recorded(never), {}
+    for test in "ab":
+        target = Target(model, answers=answers)
+        item = Item(test, f"{test}[1]", "", SEED, Grid())
+        result = check(item, lambda p, t=target: t(p), target, Judging(), Effort(examples=1))
+        assert result.usage == Usage(calls=1, tokens=2) if test == "a" else Usage()
+    assert model.asked == [("go", 0)]
+
+
+def test_a_case_is_confirmed_on_samples_that_were_not_used() -> None:
+    _, model = run(always, samples=3, examples=1)
+    assert model.asked == [("go", n) for n in range(3 + FRESH_SAMPLES)]
+    assert [len(batch) for batch in model.batches] == [3, FRESH_SAMPLES]
+
+
+@pytest.mark.parametrize(
+    ("breaks", "confirmed"),
+    [({0, 1}, None), ({0, 1, 2}, None), ({0, 1, 2, 3}, (3, 4)), ({0, 1, 2, 7, 8}, (4, 8))],
+    ids=["1 of 4", "2 of 8", "3 of 4", "4 of 8"],
+)
+def test_half_of_the_fresh_samples_have_to_break_it(
+    breaks: set[int], confirmed: tuple[int, int] | None
+) -> None:
+    result, _ = run(lambda _, sample: "no" if sample in breaks else "yes", examples=1)
+    assert result.outcome == ("fail" if confirmed else "pass")
+    assert result.unreproduced == (confirmed is None)
+    if result.failure is None:
+        assert result.message == "1 of 1 cases broke it, and none of them again on fresh samples"
+    else:
+        assert (result.failure.confirmed, result.failure.confirmed_of) == confirmed
+
+
+def test_a_smallest_case_that_does_not_stand_gives_way_to_one_that_does() -> None:
+    """Shrinking ends at `gox`, which broke once by chance; long prompts always break."""
+
+    def answer(text: str, sample: int) -> str:
+        return "no" if len(text) > 6 or (text == "gox" and sample == 0) else "yes"
+
+    result, _ = run(answer, examples=10)
+    assert result.failure is not None
+    assert len(result.failure.case.prompt.text) > 6
+    assert result.failure.confirmed == FRESH_SAMPLES
+
+
+def test_a_violation_by_chance_seldom_turns_an_item_red() -> None:
+    results = [run(chance(0.1, seed), seed=seed)[0] for seed in range(200)]
+    broken = [r for r in results if r.violated]
+    red = [r for r in broken if r.outcome == "fail"]
+    assert len(broken) > 60
+    assert len(red) <= 5
+    assert all(r.unreproduced for r in broken if r not in red)
+
+
+def test_a_real_violation_stays_red_although_answers_vary() -> None:
+    def answer(text: str, sample: int) -> str:
+        return chance(0.9 if len(text) > 6 else 0.02, 0)(text, sample)
+
+    results = [run(answer, seed=seed)[0] for seed in range(50)]
+    met = [r for r in results if r.violated >= 2]
+    assert len(met) > 30
+    assert sum(r.outcome == "fail" for r in met) >= 0.95 * len(met)
+
+
+# Bodies
+
+
+def test_an_assertion_without_a_judge_gives_its_own_reason() -> None:
+    def body(target: Target, _: Judging) -> Body:
+        def is_yes(prompt: Prompt) -> None:
+            text = target(prompt).text
+            assert text == "yes", f"not yes: {text}\nsecond line"
+
+        return is_yes
+
+    result, _ = run(always, body)
+    assert result.failure is not None
+    assert result.failure.reason == "not yes: no"
+
+
+def test_the_answer_on_record_is_the_one_that_was_judged() -> None:
+    def body(target: Target, judging: Judging) -> Body:
+        def is_the_same(prompt: Prompt) -> None:
+            unchanged = target.unchanged.text
+            assert judging(target(prompt), lambda r: Verdict.of(r.text == unchanged, "other"))
+
+        return is_the_same
+
+    result, model = run(corner, body, examples=8)
+    assert result.failure is not None
+    assert result.failure.response == "no"
+    assert ("goxxy", "no", Outcome.VIOLATED) in {
+        (e.prompt, e.response, e.outcome) for e in result.exchanges
+    }
+    fresh = [batch for batch in model.batches if batch[0].sample == 1]
+    assert [len(batch) for batch in fresh] == [2 * FRESH_SAMPLES], "the unchanged prompt with it"
+
+
+def test_an_answer_that_cannot_be_judged_is_undecided() -> None:
+    def body(target: Target, judging: Judging) -> Body:
+        def is_yes(prompt: Prompt) -> None:
+            text = target(prompt).text
+            assert judging(
+                target(prompt),
+                lambda r: Verdict(Outcome.UNDECIDED, "hm") if text == "?" else Verdict.of(True),
+            )
+
+        return is_yes
+
+    few, _ = run(lambda text, _: "?" if text == "go" else "yes", body)
+    assert (few.outcome, few.undecided, few.held) == ("pass", 1, 5)
+    most, _ = run(lambda text, _: "?" if len(text) > 3 else "yes", body)
+    assert most.outcome == "inconclusive"
+    assert most.message == f"{most.undecided} of 6 cases could not be judged (hm)"
+    none, _ = run(lambda *_: "?", body)
+    assert (none.outcome, none.undecided, none.cases) == ("inconclusive", 6, 6)
+    assert {e.outcome for e in none.exchanges} == {Outcome.UNDECIDED}
+
+
+def test_a_finding_outweighs_what_is_undecided() -> None:
+    def body(target: Target, _: Judging) -> Body:
+        def is_yes(prompt: Prompt) -> None:
+            if target(prompt).text == "?":
+                raise Undecided("hm")
+            assert prompt.text != "go"
+
+        return is_yes
+
+    result, _ = run(lambda text, _: "?" if text != "go" else "yes", body)
+    assert (result.outcome, result.undecided) == ("fail", 5)
+
+
+def test_a_prompt_that_the_body_writes_itself_is_asked_alone() -> None:
+    def body(target: Target, _: Judging) -> Body:
+        return lambda prompt: print(target("Please " + prompt.text))
+
+    result, model = run(never, body, examples=3)
+    assert [len(batch) for batch in model.batches] == [1, 1, 1]
+    assert {e.prompt for e in result.exchanges} == {text for text, _ in model.asked}
+
+
+def test_a_body_that_asks_nothing_costs_nothing() -> None:
+    result, model = run(never, lambda *_: lambda prompt: None)
+    assert (result.outcome, result.held, result.exchanges) == ("pass", 6, ())
+    assert model.batches == []
+
+
+# What is no finding
+
+
+def test_a_model_that_cannot_be_asked_is_an_error() -> None:
+    def unreachable(text: str, sample: int) -> str:
+        raise ModelError("the model is away: try again")
+
+    result, model = run(unreachable)
+    assert result.outcome == "error"
+    assert result.message == "ModelError: the model is away: try again"
+    assert result.failure is None
+    assert len(model.batches) == 1
+
+
+def test_a_model_that_goes_away_while_shrinking_is_an_error_and_is_not_shrunk() -> None:
+    calls = Counter()
+
+    def goes_away(text: str, sample: int) -> str:
+        calls["asked"] += 1
+        if calls["asked"] > 8:
+            raise ModelError("away")
+        return "no" if len(text) > 4 else "yes"
+
+    result, model = run(goes_away)
+    assert result.outcome == "error"
+    assert calls["asked"] == 9
+    assert result.violated + result.held == 6
+    assert len(result.exchanges) == 8
+    assert len(model.batches) <= 4
+
+
+@pytest.mark.parametrize("when", ["at once", "in shrinking"])
+def test_the_authors_own_mistake_goes_through(when: str) -> None:
+    def body(target: Target, _: Judging) -> Body:
+        def mistaken(prompt: Prompt) -> None:
+            text = target(prompt).text
+            if when == "at once" or (len(prompt.text) < 5 and not prompt == SEED):
+                raise TypeError("my mistake")
+            assert text == "yes"
+
+        return mistaken
+
+    with pytest.raises(TypeError, match="my mistake"):
+        run(lambda text, _: "no" if len(text) >= 5 else "yes", body)
+
+
+def test_a_criterion_in_words_says_what_to_give_instead() -> None:
+    def body(target: Target, judging: Judging) -> Body:
+        return lambda prompt: judging(target(prompt), "It says yes.")
+
+    result, _ = run(never, body)
+    assert result.outcome == "error"
+    assert "give a rule from surfcheck.judge" in result.message
+
+
+def test_there_is_no_unchanged_prompt_outside_an_invariant() -> None:
+    target = Target(Recorded(never))
+    assert target("hello").text == "yes"
+    assert target([{"role": "user", "content": "hello"}]).prompt == Prompt.of("hello")
+    with pytest.raises(UsageError, match="@invariant"):
+        _ = target.unchanged
+
+
+def test_remembered_answers_are_counted_apart() -> None:
+    class Remembers(Recorded):
+        def ask(self, asks: Sequence[Ask]) -> list[Response]:
+            return [replace(r, remembered=True) for r in super().ask(asks)]
+
+    target = Target(Remembers(never))
+    target("a"), target("b"), target("a")
+    assert target.usage == Usage(remembered=2)
