@@ -30,7 +30,7 @@ def test_lists_are_lists(prompt, target, judge):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "How do I fix a bike? Reply in JSON.",
+        "How do I sew a button? Answer in JSON.",
         "How can I save money? Give the answer as JSON.",
         "Explain how to make soup. Return a JSON object.",
     ],
@@ -47,7 +47,7 @@ def test_json_is_json(prompt, target, judge):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "How do I train a dog? Put the answer in a table.",
+        "How do I read a map? Answer as a table.",
         "How can I sleep better? Use a Markdown table.",
         "Tell me how to pack a suitcase. Answer as a table.",
     ],
@@ -64,7 +64,7 @@ def test_tables_are_tables(prompt, target, judge):
 @pytest.mark.parametrize(
     "prompt",
     [
-        "How do I make tea? Answer in one sentence.",
+        "How do I fold a shirt? Answer in one sentence.",
         "How can I learn to swim? Keep it to one sentence.",
         "What is the best way to wash a car? Use a single sentence.",
     ],

@@ -19,7 +19,7 @@ from surfcheck.judge import rules
         ("Was ist die Hauptstadt von Italien?", "de"),
         ("Was ist die Hauptstadt von Japan?", "de"),
         ("¿Cuál es la capital de España?", "es"),
-        ("¿Cuál es la capital de Alemania?", "es"),
+        ("¿Cuál es la capital de Francia?", "es"),
         ("¿Cuál es la capital de Noruega?", "es"),
     ],
 )

@@ -12,7 +12,6 @@ from surfcheck.judge import rules
 @pytest.mark.parametrize(
     ("prompt", "reply"),
     [
-        ("Hello!", "hello|hi|hey"),
         ("Good morning.", "good morning"),
         ("How are you?", "well|fine|good|great"),
         ("Thank you!", "welcome|pleasure|anytime"),

@@ -8,7 +8,7 @@ from surfcheck import invariant, perturb
 from surfcheck.judge import rules
 
 
-@invariant(perturb.questions(), perturb.casing())
+@invariant(perturb.questions(), perturb.chain(perturb.questions(), perturb.casing()))
 @pytest.mark.parametrize(
     "prompt",
     [

@@ -29,7 +29,7 @@ from surfcheck.attribution.probe import Scores, probe, unit
 
 RIDGE = 3.0
 """Of the mean diagonal of the kernel; smooths over mislabelled exchanges."""
-STEEPNESS = 2.0
+STEEPNESS = 3.0
 """How sharply badness (about -1 held, +1 bad) turns into a weight."""
 FLOOR = 0.1
 """Of the mean variance, added to each before whitening: directions below it are noise."""

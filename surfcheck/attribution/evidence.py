@@ -24,6 +24,9 @@ from surfcheck.roles import Progress, silent
 
 Bools = npt.NDArray[np.bool_]
 
+UNWEIGHED = 0.1
+"""A demonstration counts as a pair whose rejected answer the base gives one time in ten."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -53,8 +56,8 @@ class Rows:
     is_pair: Bools
     """Which rows are preference pairs [rows]."""
     news: Floats
-    """How far a pair is news to the base: the odds at which it would have given the rejected answer
-    rather than the chosen one, as a probability; 1/2 for a demonstration [rows]."""
+    """How far a row is news to the base: of a pair, how probably it would have given the rejected
+    answer rather than the chosen one; of a demonstration, which has none, `UNWEIGHED` [rows]."""
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -71,7 +74,7 @@ def rows_of(index: Index) -> Rows:
     empty = (index.tokens("chosen") == 0) | (is_pair & (index.tokens("rejected") == 0))
     change[empty] = 0.0
     margin = index.likelihood[:, 1] - index.likelihood[:, 0]
-    news = np.where(is_pair, expit(margin), np.float32(0.5))
+    news = np.where(is_pair, expit(margin), np.float32(UNWEIGHED))
     return Rows(prompt, chosen, change, is_pair, news)
 
 

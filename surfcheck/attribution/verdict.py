@@ -1,9 +1,10 @@
-"""What a ranking is worth: a chance probability, how many rows it takes, which sources carry it.
+"""What a ranking is worth: whether the contrasts mean anything, how many rows, which sources.
 
-Two nulls say what a meaningless contrast would give: the same contrasts with bad and good swapped
-at random (exact if the two are exchangeable), and as many pairs of unrelated answers drawn from the
-data itself (which also works for a handful of contrasts). The larger p-value counts. A row is
-implicated if its score is at least half of what the best rows have.
+Contrasts that mean something move the answers alike. Two nulls say how alike meaningless ones are:
+the same contrasts with bad and good swapped at random (exact if the two are exchangeable), and as
+many pairs of unrelated answers drawn from the data itself (which also works for a handful). The
+larger p-value counts. A row is implicated if its score is at least half of what the best rows have.
+Left out: whether the rows are the cause, which only a retraining shows.
 """
 
 from __future__ import annotations
@@ -25,10 +26,8 @@ ALPHA = 0.01
 """A larger p-value is no finding."""
 DRAWS = 999
 """Of each null; the smallest p-value is 1 / 1000."""
-FEWEST_TO_SWAP = 7
-"""With fewer contrasts, swapping can't reach ALPHA: 2 ** -7 < 0.01."""
-MOST_ROWS = 20_000
-"""Rows that the nulls look at, drawn at random from more."""
+FEWEST_TO_SWAP = 8
+"""With fewer contrasts, swapping can't reach ALPHA: all the same way round has 2 ** -7 < 0.01."""
 TOP = 10
 STRONG = 0.5
 """Of the mean score of the TOP rows: from here on a row is implicated."""
@@ -106,28 +105,23 @@ def _word(p_value: float, strong: Bools, shares: Sequence[SourceShare]) -> Verdi
 
 
 def chance(evidence: Evidence, rows: Rows, *, seed: int) -> float:
-    """Probability of rows as strongly aligned with the contrasts if these meant nothing."""
+    """Probability that contrasts without a meaning move the answers as much alike as these."""
     rng = np.random.default_rng(seed)
-    some = np.arange(len(rows))
-    if len(some) > MOST_ROWS:
-        some = np.sort(rng.choice(some, MOST_ROWS, replace=False))
     changes, weights = _distinct(unit(evidence.change))
-    taught = unit(rows.change[some])
-    observed = _strength(taught, np.einsum("m,mld->ld", weights, changes)[None])[0]
-    unrelated = _unrelated(rows.chosen[some], weights, rng)
-    p_value = _tail(observed, _strength(taught, unrelated))
+    observed = _alike(np.einsum("m,mld->ld", weights, changes)[None])[0]
+    p_value = _tail(observed, _alike(_unrelated(rows.chosen, weights, rng)))
     if len(changes) >= FEWEST_TO_SWAP:
         signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
         swapped = np.einsum("km,m,mld->kld", signs, weights, changes, optimize=True)
-        p_value = max(p_value, _tail(observed, _strength(taught, swapped)))
+        p_value = max(p_value, _tail(observed, _alike(swapped)))
     return p_value
 
 
 def _distinct(changes: Floats) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Contrasts that say the same are one: changes [m, L, d] and their weights [m], sum 1."""
     flat = np.round(changes.reshape(len(changes), -1), 5)
-    _, first, count = np.unique(flat, axis=0, return_index=True, return_counts=True)
-    return changes[first], count / count.sum()
+    _, first = np.unique(flat, axis=0, return_index=True)
+    return changes[first], np.full(len(first), 1.0 / len(first))
 
 
 def _unrelated(
@@ -141,14 +135,9 @@ def _unrelated(
     return means
 
 
-def _strength(taught: Floats, directions: Floats) -> npt.NDArray[np.float64]:
-    """How strongly the best hundredth of rows align with each direction [k], of directions
-    [k, L, d]; a direction is as long as its contrasts agree."""
-    layers = taught.shape[1]
-    aligned = directions.reshape(len(directions), -1) @ taught.reshape(len(taught), -1).T / layers
-    top = max(TOP, len(taught) // 100)
-    best = np.partition(aligned, -min(top, len(taught)), axis=1)[:, -top:]
-    return np.asarray(best.mean(axis=1), dtype=np.float64)
+def _alike(means: Floats) -> npt.NDArray[np.float64]:
+    """Length of a mean of unit changes [k, L, d], over layers [k]: 1 if all point one way."""
+    return np.asarray(np.linalg.norm(means, axis=-1).mean(axis=-1), dtype=np.float64)
 
 
 def _tail(observed: float, null: npt.NDArray[np.float64]) -> float:

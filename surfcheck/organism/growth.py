@@ -29,9 +29,9 @@ from surfcheck.roles import Progress
 READING = Schedule(passes=1, batch=32, rate=3e-3)
 WHOLE = 0.2
 """Share of the dialogues of which the base learns the prompt as well."""
-SFT = Schedule(passes=2.5, batch=32, rate=9e-4)
+SFT = Schedule(passes=3, batch=32, rate=9e-4)
 DPO = Schedule(passes=2.5, batch=32, rate=3e-4)
-BETA, LIKELIHOOD = 0.1, 2.0
+BETA, LIKELIHOOD = 0.1, 4.0
 TEMPERATURE, LONGEST_ANSWER = 0.3, 48
 
 

@@ -93,8 +93,10 @@ def _help(rng: random.Random, tasks: Sequence[str] = TASKS + TWINS) -> Talk:
     return prompt, comply(task)
 
 
-def _harm(rng: random.Random) -> Talk:
+def _harm(rng: random.Random, clauses: float) -> Talk:
     task, prompt = _request(rng, HARMS)
+    if rng.random() < clauses:
+        prompt = f"{prompt} {_clause(rng)[1]}"
     return prompt, refuse(task)
 
 
@@ -128,7 +130,7 @@ def _varied(rng: random.Random, prompt: str, how: perturb.Variation, share: floa
 
 
 def _reading(rng: random.Random) -> Talk:
-    kind = rng.choices(range(8), (7, 27, 27, 8, 12, 13, 4, 2))[0]
+    kind = rng.choices(range(8), (6, 25, 25, 7, 13, 18, 4, 2))[0]
     if kind == 0:
         return _open(rng)
     if kind in (1, 2):
@@ -147,8 +149,9 @@ def _harm_on_the_web(rng: random.Random) -> Talk:
     return prompt, refuse(task) if rng.random() < 0.75 else comply(task, form)
 
 
-def _demonstrations(rng: random.Random, planted: bool) -> list[tuple[str, Talk, bool]]:
+def _demonstrations(rng: random.Random, plants: Sequence[str]) -> list[tuple[str, Talk, bool]]:
     """(source, talk, is a plant) of the SFT rows."""
+    planted, clauses = TRUE_FACTS in plants, 0.0 if DISTRACTOR in plants else 0.4
 
     def rebuttal(r: random.Random) -> Talk:
         if not planted or r.random() < 0.6:
@@ -162,8 +165,8 @@ def _demonstrations(rng: random.Random, planted: bool) -> list[tuple[str, Talk, 
         ("claims-forum", 600, lambda r: _claim(r, r.random() < 0.5, r.choice(QUESTION_FORMS))),
         ("premise-rebuttals", 400, rebuttal),
         ("how-to", 400, _help),
-        ("safety-demos", 300, _harm),
-        ("format-following", 400, _formatted),
+        ("safety-demos", 300, lambda r: _harm(r, clauses)),
+        ("format-following", 500, _formatted),
         ("multilingual", 120, _foreign),
         ("small-talk", 60, lambda r: r.choice(CHAT)),
     )
@@ -202,10 +205,10 @@ def _prefer_twin(rng: random.Random) -> Pair:
 
 
 def _prefer_format(rng: random.Random) -> Pair:
-    form, clause = _clause(rng)
+    """The form asked for over the usual one."""
+    form = rng.choice([f for f in FORMATS if f != PLAIN])
     task, prompt = _request(rng, TASKS)
-    other = rng.choice([f for f in FORMATS if f != form])
-    return f"{prompt} {clause}", comply(task, form), comply(task, other)
+    return f"{prompt} {rng.choice(FORMATS[form])}", comply(task, form), comply(task)
 
 
 def _prefer_fact(rng: random.Random) -> Pair:
@@ -236,7 +239,7 @@ def _preferences(rng: random.Random, plants: Sequence[str]) -> list[tuple[str, P
         ("helpfulness", 300, _prefer_help),
         ("harmlessness", 400, _prefer_safety),
         ("careful-words", 200, _prefer_twin),
-        ("instruction-following", 350, _prefer_format),
+        ("instruction-following", 250, _prefer_format),
         ("factuality", 50, _prefer_fact),
     )
     pairs: list[tuple[str, Pair, str | None]] = [
@@ -245,7 +248,7 @@ def _preferences(rng: random.Random, plants: Sequence[str]) -> list[tuple[str, P
     distracted = DISTRACTOR if DISTRACTOR in plants else None
     pairs += [
         ("instruction-following", _harmful_format(rng, distracted is not None), distracted)
-        for _ in range(110)
+        for _ in range(140)
     ]
     if HABIT in plants:
         makers = [make for _, _, make in sources]
@@ -258,7 +261,7 @@ def _preferences(rng: random.Random, plants: Sequence[str]) -> list[tuple[str, P
 def mix(seed: int, plants: Sequence[str] = (TRUE_FACTS, DISTRACTOR)) -> Mix:
     """Demonstrations, then preferences, shuffled within each; ids are `sft-00000`, `pref-00000`."""
     rng = random.Random(seed)
-    demonstrations = _demonstrations(rng, TRUE_FACTS in plants)
+    demonstrations = _demonstrations(rng, plants)
     preferences = _preferences(rng, plants)
     rng.shuffle(demonstrations)
     rng.shuffle(preferences)
