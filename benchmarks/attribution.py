@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +135,12 @@ def rank(
         for what, some in [("all", slice(None)), *((n, [i]) for i, n in enumerate(layers))]:
             e, r = at(evidence, some), at(rows, some)
             results.append(
-                scored(lambda m=method, e=e, r=r: m(e, r), truth)
+                scored(partial(method, e, r), truth)
                 | {"method": name, "layers": what, "plant": plant, "seed": seed}
             )
     for name, control in CONTROLS.items():
         results.append(
-            scored(lambda c=control: c(library.texts, contrasts, seed), truth)
+            scored(partial(control, library.texts, contrasts, seed), truth)
             | {"method": name, "layers": "none", "plant": plant, "seed": seed}
         )
     return results
