@@ -75,7 +75,7 @@ def test_the_rows_are_in_the_report(suite, run, latest, base, data) -> None:
             "*= surfcheck =*",
             "*by: conditional over 40 rows, p = *",
             "  pytest --surf *",
-            "  surfcheck attribute --base */base0 --data * --contrast * --method probe *",
+            "  surfcheck attribute --base */base? --data * --contrast * --method probe *",
         ]
     )
 
