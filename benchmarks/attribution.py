@@ -83,11 +83,12 @@ def one_seed(seed: int) -> tuple[list[Result], list[float]]:
     about = organism.info(recipe)
     guilty = {d["name"]: set(d["implicated"]) for d in about["defects"]}
     with tempfile.TemporaryDirectory() as place:
-        run_suites(folder, Path(place) / "run")
-        exchanges, failures = (
-            read_exchanges(Path(place) / "run"),
-            read_run(Path(place) / "run").failures,
-        )
+        run, habits = Path(place) / "run", Path(place) / "habits"
+        run_suites(f"hf:{folder}", "behavior_suites", run)
+        # A habit shows in some answers only, and at a low temperature in hardly any.
+        run_suites(f"hf:{folder}?temperature=1", "benchmarks/suites", habits)
+        exchanges = [*read_exchanges(run), *read_exchanges(habits)]
+        failures = [*read_run(run).failures, *read_run(habits).failures]
         library = open_data(
             base=about["base"], data=about["data"], cache=Path(place) / "index", progress=announce
         )
@@ -112,12 +113,12 @@ def announce(what: str, done: int, total: int) -> None:
         print(what, file=sys.stderr, flush=True)
 
 
-def run_suites(checkpoint: Path, report: Path) -> None:
-    """`pytest --surf` over the project's suites and the benchmark's own."""
+def run_suites(target: str, suites: str, report: Path) -> None:
+    """`pytest --surf` over a folder of suites."""
     command = [
         sys.executable, "-m", "pytest", "--surf", "-q", "--no-header", "--tb=no",
-        f"--surf-target=hf:{checkpoint}", f"--surf-report={report}", "--surf-memory=off",
-        "--surf-no-attribution", "behavior_suites", "benchmarks/suites",
+        f"--surf-target={target}", f"--surf-report={report}", "--surf-memory=off",
+        "--surf-no-attribution", suites,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode not in (0, 1):
