@@ -18,6 +18,7 @@ from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.evidence import Evidence, Rows, gather, rows_of
 from surfcheck.attribution.index import Index, build, open_index
+from surfcheck.attribution.manifest import write
 from surfcheck.attribution.probe import Scores, bank, probe
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import UsageError
@@ -97,9 +98,7 @@ class Attribution:
             ("ranking.jsonl", lines),
             ("report.json", json.dumps(whole, indent=2) + "\n"),
         ):
-            part = folder / f".{name}.part"
-            part.write_text(content, encoding="utf-8")
-            part.replace(folder / name)
+            write(folder / name, content.encode())
 
 
 def open_data(

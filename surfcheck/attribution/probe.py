@@ -34,11 +34,7 @@ def probe(evidence: Evidence, rows: Rows) -> Scores:
 
 def bank(evidence: Evidence, rows: Rows) -> Scores:
     """Largest cosine with any single contrast's change, at least 0 [rows]."""
-    cosines = np.einsum("rld,mld->rm", unit(rows.change), unit(evidence.change)) / rows_layers(rows)
+    layers = rows.change.shape[1]
+    cosines = np.einsum("rld,mld->rm", unit(rows.change), unit(evidence.change)) / layers
     scores: Scores = np.maximum(cosines.max(axis=1), 0.0).astype(np.float64)
     return scores
-
-
-def rows_layers(rows: Rows) -> int:
-    """How many layers the rows were read at."""
-    return int(rows.change.shape[1])

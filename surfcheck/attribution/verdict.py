@@ -107,31 +107,28 @@ def _word(p_value: float, strong: Bools, shares: Sequence[SourceShare]) -> Verdi
 def chance(evidence: Evidence, rows: Rows, *, seed: int) -> float:
     """Probability that contrasts without a meaning move the answers as much alike as these."""
     rng = np.random.default_rng(seed)
-    changes, weights = _distinct(unit(evidence.change))
-    observed = _alike(np.einsum("m,mld->ld", weights, changes)[None])[0]
-    p_value = _tail(observed, _alike(_unrelated(rows.chosen, weights, rng)))
+    changes = _distinct(unit(evidence.change))
+    observed = _alike(changes.mean(axis=0)[None])[0]
+    p_value = _tail(observed, _alike(_unrelated(rows.chosen, len(changes), rng)))
     if len(changes) >= FEWEST_TO_SWAP:
         signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
-        swapped = np.einsum("km,m,mld->kld", signs, weights, changes, optimize=True)
+        swapped = np.einsum("km,mld->kld", signs, changes, optimize=True) / len(changes)
         p_value = max(p_value, _tail(observed, _alike(swapped)))
     return p_value
 
 
-def _distinct(changes: Floats) -> tuple[Floats, npt.NDArray[np.float64]]:
-    """Contrasts that say the same are one: changes [m, L, d] and their weights [m], sum 1."""
+def _distinct(changes: Floats) -> Floats:
+    """Contrasts that say the same are one [m, L, d]."""
     flat = np.round(changes.reshape(len(changes), -1), 5)
-    _, first = np.unique(flat, axis=0, return_index=True)
-    return changes[first], np.full(len(first), 1.0 / len(first))
+    return changes[np.unique(flat, axis=0, return_index=True)[1]]
 
 
-def _unrelated(
-    chosen: Floats, weights: npt.NDArray[np.float64], rng: np.random.Generator
-) -> Floats:
-    """Mean changes between answers to different questions [DRAWS, L, d]."""
+def _unrelated(chosen: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Means of `count` changes between answers to different questions [DRAWS, L, d]."""
     means = np.empty((DRAWS, *chosen.shape[1:]), dtype=np.float32)
     for draw in range(DRAWS):
-        pairs = rng.integers(len(chosen), size=(2, len(weights)))
-        means[draw] = np.einsum("m,mld->ld", weights, unit(chosen[pairs[0]] - chosen[pairs[1]]))
+        one, other = rng.integers(len(chosen), size=(2, count))
+        means[draw] = unit(chosen[one] - chosen[other]).mean(axis=0)
     return means
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from surfcheck.attribution import attribute, attribute_run, open_data
+from surfcheck import settings
+from surfcheck.attribution import attribute, attribute_run, engine, open_data
 from surfcheck.errors import MismatchError, UsageError
 from surfcheck.records import Case, Contrast, Exchange, Failure, Outcome, Prompt
 
@@ -136,3 +137,7 @@ def test_a_run_gets_a_report_for_each_failing_test(base, data, library):
     )  # fmt: skip
     assert [report.test for report in reports] == ["u", "t"]
     assert all(report.rows == 30 for report in reports)
+
+
+def test_the_flag_offers_exactly_the_methods_that_are_there():
+    assert set(settings.METHODS) == {*engine.METHODS, *engine.CONTROLS}
