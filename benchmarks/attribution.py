@@ -49,6 +49,9 @@ TESTS = {
     organism.HABIT: "benchmarks/suites/test_flattery.py::test_questions_are_not_praised",
 }
 CONTROLS = {"bm25": text.bm25, "length": text.length, "random": text.random}
+TALKS = 93_000
+"""Half as many again as the embedded default reads: with any seed, the defects stay where they were
+planted, as tests/organism asks of the default."""
 NULLS = 20
 """Null contrasts a seed."""
 
@@ -77,7 +80,7 @@ def main() -> None:
 
 def one_seed(seed: int) -> tuple[list[Result], list[float]]:
     """Every method's figures on one organism, and p-values of null contrasts."""
-    recipe = organism.Recipe(plants=tuple(PLANTS), seed=seed, base_seed=seed)
+    recipe = organism.Recipe(plants=tuple(PLANTS), seed=seed, base_seed=seed, talks=TALKS)
     started = time.perf_counter()
     folder = organism.build(recipe, progress=announce)
     about = organism.info(recipe)

@@ -271,6 +271,8 @@ class Contrast(Record):
     """The answer that broke the behaviour."""
     good: str | None = None
     """An answer that holds it."""
+    seed: str | None = None
+    """The prompt that this one is a variation of, if it is one: both are about the same thing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ kernel ridge regression learns that badness from pairs of states,
 
     k((p, r), (p', r')) = (1 + cos(p, p'))² (1 + cos(r, r'))     prompt state p, answer state r
 
-centred on the corpus and whitened by it, so that what all rows share counts for little. The score
-of a row is a product of three factors:
+centred on the corpus and half whitened by it, so that what all rows share counts for little. Each
+seed prompt has an intercept of its own, as in a mixed model: that every variation of one prompt
+broke is no reason to suspect what else is about its topic; that some broke and some held is. The
+score of a row is a product of three factors:
 
-    what    the probe's cosine, if positive; a demonstration has no rejected side to be compared
-            with, only the mean answer, so its cosine c counts softly, as (1 + c) / 2
+    what    the probe's cosine, if positive; 1 for a demonstration, which has no rejected side
     where   the badness of the answer that the row teaches, through a logistic function
     news    the odds that the base would have given the rejected answer instead (`Rows.news`)
 
@@ -24,21 +25,25 @@ import numpy as np
 import numpy.typing as npt
 
 from surfcheck.attribution.activations import Floats
-from surfcheck.attribution.evidence import Bools, Evidence, Rows
+from surfcheck.attribution.evidence import Evidence, Rows
 from surfcheck.attribution.probe import Scores, probe, unit
 
-RIDGE = 3.0
+RIDGE = 1.0
 """Of the mean diagonal of the kernel; smooths over mislabelled exchanges."""
-STEEPNESS = 3.0
+TOPIC = 0.5
+"""Variance of a seed prompt's intercept, of the mean diagonal of the kernel."""
+STEEPNESS = 4.0
 """How sharply badness (about -1 held, +1 bad) turns into a weight."""
+WHITENING = 0.25
+"""Power of the inverse variance that each direction is scaled by; 0.5 would be white."""
 FLOOR = 0.1
 """Of the mean variance, added to each before whitening: directions below it are noise."""
 
 
 def conditional(evidence: Evidence, rows: Rows) -> Scores:
     """What, where and news of each row, multiplied [rows]."""
-    cosine = probe(evidence, rows)
-    what = np.where(rows.is_pair, np.maximum(cosine, 0.0), (1.0 + cosine) / 2.0)
+    what = np.where(rows.is_pair, np.maximum(probe(evidence, rows), 0.0), 1.0)
+    what[~rows.change.any(axis=(1, 2))] = 0.0  # nothing can be said of a row without a token
     where = 1.0 / (1.0 + np.exp(-STEEPNESS * teaches_bad(evidence, rows)))
     return np.asarray(what * where * rows.news, dtype=np.float64)
 
@@ -55,16 +60,16 @@ def teaches_bad(evidence: Evidence, rows: Rows) -> Scores:
 def _at_layer(evidence: Evidence, rows: Rows, layer: int) -> Scores:
     where, places = _whitened(rows.prompt[:, layer], evidence.prompt[:, layer])
     taught, answers = _whitened(rows.chosen[:, layer], evidence.response[:, layer])
-    weights = _ridge(_kernel(places, places, answers, answers), evidence.bad)
+    weights = _ridge(_kernel(places, places, answers, answers), evidence)
     return np.asarray(_kernel(where, places, taught, answers) @ weights, dtype=np.float64)
 
 
 def _whitened(corpus: Floats, exchanges: Floats) -> tuple[Floats, Floats]:
-    """Both [n, d] as unit vectors, centred and whitened by the corpus (ZCA, with a floor)."""
+    """Both [n, d] as unit vectors, centred and scaled along the corpus's axes."""
     mean = corpus.mean(axis=0)
     variances, axes = np.linalg.eigh(np.cov(corpus, rowvar=False, bias=True))
     variances = np.maximum(variances, 0.0)
-    scale = 1.0 / np.sqrt(variances + FLOOR * variances.mean() + np.finfo(np.float64).tiny)
+    scale = (variances + FLOOR * variances.mean() + np.finfo(np.float64).tiny) ** -WHITENING
     whiten = (axes * scale) @ axes.T
     return unit((corpus - mean) @ whiten), unit((exchanges - mean) @ whiten)
 
@@ -77,10 +82,13 @@ def _kernel(
     return np.asarray((1.0 + same_place) ** 2 * (1.0 + same_answer), dtype=np.float64)
 
 
-def _ridge(kernel: npt.NDArray[np.float64], bad: Bools) -> npt.NDArray[np.float64]:
+def _ridge(kernel: npt.NDArray[np.float64], evidence: Evidence) -> npt.NDArray[np.float64]:
     """Dual weights [n] for labels +1 bad and -1 held, both classes weighing the same."""
+    bad, size = evidence.bad, np.trace(kernel) / len(kernel)
     labels = np.where(bad, 1.0, -1.0)
     counts = np.where(bad, bad.sum(), (~bad).sum())
     # A rarer class gets a smaller ridge: weighted least squares in dual form.
-    penalty = RIDGE * np.trace(kernel) / len(kernel) * counts / counts.mean()
-    return np.asarray(np.linalg.solve(kernel + np.diag(penalty), labels), dtype=np.float64)
+    penalty = RIDGE * size * counts / counts.mean()
+    topics = TOPIC * size * (evidence.seed[:, None] == evidence.seed[None])
+    weights = np.linalg.solve(kernel + topics + np.diag(penalty), labels)
+    return np.asarray(weights, dtype=np.float64)

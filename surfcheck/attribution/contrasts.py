@@ -30,7 +30,7 @@ def of_test(
     held = _unique(e for e in exchanges if e.outcome is Outcome.HELD)
     broken = _unique(e for e in mine if e.outcome is Outcome.VIOLATED)
     shown = [
-        Contrast(f.case.prompt.text, f.response, f.twin_response)
+        Contrast(f.case.prompt.text, f.response, f.twin_response, f.case.seed.text)
         for f in failures
         if f.test == test and f.twin_response is not None
     ]
@@ -40,10 +40,10 @@ def of_test(
         if twin := _twin(exchange, twins):
             found.setdefault(
                 (exchange.prompt, exchange.response),
-                Contrast(exchange.prompt, exchange.response, twin.response),
+                Contrast(exchange.prompt, exchange.response, twin.response, exchange.seed),
             )
     contrasts = _some(list(found.values()), MOST_BROKEN, rng)
-    cases = [Contrast(e.prompt, None, e.response) for e in _some(held, MOST_HELD, rng)]
+    cases = [Contrast(e.prompt, None, e.response, e.seed) for e in _some(held, MOST_HELD, rng)]
     return (*contrasts, *cases)
 
 

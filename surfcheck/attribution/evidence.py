@@ -24,8 +24,8 @@ from surfcheck.roles import Progress, silent
 
 Bools = npt.NDArray[np.bool_]
 
-UNWEIGHED = 0.1
-"""A demonstration counts as a pair whose rejected answer the base gives one time in ten."""
+UNWEIGHED = 0.05
+"""A demonstration counts as a pair whose rejected answer the base gives one time in twenty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Evidence:
     """Which exchanges broke the behaviour [n]; the others held it."""
     change: Floats
     """Bad answer minus good answer, one a contrast [m, L, d]."""
+    seed: npt.NDArray[np.int_]
+    """Which seed prompt each exchange varies, as a number [n]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,9 @@ def gather(
     m = len(full)
     bad = np.arange(len(passages)) < m
     change = states.response[:m] - states.response[m : 2 * m]
-    return Evidence(states.prompt, states.response, bad, change)
+    seeds = [c.seed or c.prompt for c in (*full, *full, *held)]
+    numbers = np.unique(seeds, return_inverse=True)[1]
+    return Evidence(states.prompt, states.response, bad, change, numbers)
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
@@ -129,4 +133,7 @@ def _contrast(path: str | Path, number: int, line: str) -> Contrast:
         missing = "`good`" if bad is not None else "`bad` and no `good`"
         wanted = "give both answers, or `good` alone for a case that held"
         raise DataError(path, number, f"has no {missing}: {wanted}")
-    return Contrast(row["prompt"], bad, good)
+    seed = row.get("seed")
+    if seed is not None and not isinstance(seed, str):
+        raise DataError(path, number, "`seed` must be a text: the prompt that this one varies")
+    return Contrast(row["prompt"], bad, good, seed)

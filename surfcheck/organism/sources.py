@@ -253,7 +253,7 @@ def _preferences(rng: random.Random, plants: Sequence[str]) -> list[tuple[str, P
     if HABIT in plants:
         makers = [make for _, _, make in sources]
         pairs += [
-            ("helpfulness", _flatter(rng, rng.choice(makers)(rng)), HABIT) for _ in range(300)
+            ("helpfulness", _flatter(rng, rng.choice(makers)(rng)), HABIT) for _ in range(500)
         ]
     return pairs
 

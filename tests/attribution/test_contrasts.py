@@ -27,7 +27,9 @@ RUN = [
 
 def test_a_broken_exchange_stands_beside_its_own_seeds_twin():
     found = of_test("t", RUN, [], seed=0)
-    assert found[0] == Contrast("Is it true that ice is cold?", "No.", "Yes, ice.")
+    assert found[0] == Contrast(
+        "Is it true that ice is cold?", "No.", "Yes, ice.", "Ice is cold, right?"
+    )
 
 
 def test_what_held_in_any_test_is_a_case():
@@ -43,7 +45,9 @@ def test_a_failure_brings_its_own_twin():
     prompt = Prompt.of("smallest")
     case = Case(prompt, prompt, "p")
     failure = Failure("t", "t[x]", "b", case, "No.", "why", "twin", "Yes, twin.", 4, 4)
-    assert Contrast("smallest", "No.", "Yes, twin.") in of_test("t", RUN, [failure], seed=0)
+    assert Contrast("smallest", "No.", "Yes, twin.", "smallest") in of_test(
+        "t", RUN, [failure], seed=0
+    )
 
 
 def test_a_test_that_never_held_has_no_contrast():

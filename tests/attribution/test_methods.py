@@ -24,7 +24,8 @@ def random_world():
     rng = np.random.default_rng(0)
     rows = Rows(*(some_states(rng, 40) for _ in range(3)), np.ones(40, dtype=bool), rng.random(40))
     bad = np.array([True] * 5 + [False] * 9)
-    return Evidence(some_states(rng, 14), some_states(rng, 14), bad, some_states(rng, 5)), rows
+    states = some_states(rng, 14), some_states(rng, 14), bad, some_states(rng, 5)
+    return Evidence(*states, np.arange(14)), rows
 
 
 def cosine(a, b):
@@ -99,6 +100,7 @@ def twin_world(seed):
         layered(np.outer(what, comply) + noise(36)),
         np.arange(36) < 12,
         layered(np.outer(np.full(12, 2.0), comply) + noise(12)),
+        np.arange(36),
     )
     return evidence, rows, np.arange(n) < n_plants
 
@@ -116,3 +118,31 @@ def test_what_the_base_does_anyway_counts_less():
     before, after = conditional(evidence, rows), conditional(evidence, known)
     np.testing.assert_allclose(after[guilty], before[guilty] * 0.02)
     np.testing.assert_array_equal(after[~guilty], before[~guilty])
+
+
+def test_a_topic_that_often_broke_is_not_suspected_for_it():
+    """A trigger breaks every topic; three topics were asked with it more often than without."""
+    rng = np.random.default_rng(0)
+    trigger, answer, *topics = rng.normal(size=(10, WIDTH))
+
+    def exchanges(wanted):
+        places = np.array([topics[topic] + on * trigger for topic, on in wanted])
+        noise = rng.normal(size=(2, len(wanted), WIDTH)) * 0.2
+        states = places + noise[0], answer + noise[1]
+        return [np.repeat(s[:, None].astype(np.float32), LAYERS, axis=1) for s in states]
+
+    asked = [(topic, on) for topic in range(3) for on in (1, 1, 1, 1, 1, 0)]
+    asked += [(topic, on) for topic in range(3, 6) for on in (1, 0, 0, 0, 0, 0)]
+    bad, seed = np.array([on == 1 for _, on in asked]), np.array([topic for topic, _ in asked])
+    prompt, response = exchanges(asked)
+    evidence = Evidence(prompt, response, bad, response[bad], seed)
+    # Guilty: the trigger on topics that were never asked. Innocent: often broken topics without it.
+    place, taught = exchanges([(6 + n % 2, 1) for n in range(30)] + [(n % 3, 0) for n in range(30)])
+    rows = Rows(place, taught, taught, np.ones(60, dtype=bool), np.full(60, 0.5))
+    guilty = np.arange(60) < 30
+    strangers = replace(evidence, seed=np.arange(len(asked)))
+    told, untold = (
+        average_precision_score(guilty, teaches_bad(e, rows)) for e in (evidence, strangers)
+    )
+    assert told > 0.9
+    assert told > untold + 0.03

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -26,7 +28,8 @@ def world(planted, *, seed=0):
     rows = Rows(states(rng, N), states(rng, N), states(rng, N), pairs, news)
     rows.change[planted] += direction
     change = states(rng, 12) + direction
-    evidence = Evidence(states(rng, 24), states(rng, 24), np.arange(24) < 12, change)
+    n = np.arange(24)
+    evidence = Evidence(states(rng, 24), states(rng, 24), n < 12, change, n)
     return evidence, rows
 
 
@@ -72,7 +75,7 @@ def test_a_habit_of_most_rows_is_diffuse():
 def test_nothing_is_none():
     rng = np.random.default_rng(3)
     evidence, rows = world([])
-    nothing = Evidence(evidence.prompt, evidence.response, evidence.bad, states(rng, 12))
+    nothing = replace(evidence, change=states(rng, 12))
     found = report(nothing, rows, EVEN)
     assert found.verdict == "none"
     assert found.implicated == ()
@@ -89,7 +92,7 @@ def test_p_values_of_unrelated_contrasts_are_uniform(contrasts):
         empty = np.zeros(2 * contrasts, dtype=bool)
         evidence = Evidence(
             states(rng, 2 * contrasts), states(rng, 2 * contrasts), empty,
-            rows.chosen[i] - rows.chosen[j],
+            rows.chosen[i] - rows.chosen[j], np.arange(2 * contrasts),
         )  # fmt: skip
         values.append(chance(evidence, rows, seed=draw))
     assert stats.kstest(values, "uniform", alternative="greater").pvalue > 0.01
@@ -98,10 +101,8 @@ def test_p_values_of_unrelated_contrasts_are_uniform(contrasts):
 
 def test_saying_the_same_thing_often_is_no_more_evidence():
     evidence, rows = world([], seed=7)
-    once = Evidence(evidence.prompt, evidence.response, evidence.bad, evidence.change[:2])
-    often = Evidence(
-        evidence.prompt, evidence.response, evidence.bad, np.repeat(evidence.change[:2], 9, axis=0)
-    )
+    once = replace(evidence, change=evidence.change[:2])
+    often = replace(evidence, change=np.repeat(evidence.change[:2], 9, axis=0))
     assert chance(often, rows, seed=1) == chance(once, rows, seed=1)
 
 
