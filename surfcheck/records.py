@@ -73,6 +73,14 @@ class Response(Record):
     """Tokens out, where known."""
     remembered: bool = False
     """Whether the answer came from memory and cost nothing."""
+    refusal: str | None = None
+    """What stands in the provider's own refusal field, or why it blocked the answer."""
+    log_probability: float | None = None
+    """Natural log of the answer's probability, where asked for and given."""
+    usd: float | None = None
+    """What the answer cost, where the price is known."""
+    parameters: dict[str, Any] | None = None
+    """Sampling parameters in force, where the model was asked over a provider's API."""
 
     def __str__(self) -> str:
         return self.text

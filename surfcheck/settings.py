@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -37,6 +38,22 @@ class Settings:
     """Seed of everything drawn."""
     memory: MemoryMode = "auto"
     """What to do with remembered answers."""
+    judge: str | None = None
+    """Specs of the models that judge criteria in words, joined by commas."""
+    system: str | None = None
+    """File with the system prompt that every conversation begins with."""
+    baseline: str | None = None
+    """Spec of a model to compare the target with, on the same cases."""
+    concurrency: int = 64
+    """Calls in flight at once, over all providers and processes of the run."""
+    estimate: bool = False
+    """Say what a run would ask, and ask nothing."""
+    max_calls: int | None = None
+    """Ceiling on calls that are not remembered."""
+    max_tokens: int | None = None
+    """Ceiling on tokens, in and out."""
+    max_usd: float | None = None
+    """Ceiling on dollars; every model asked must have a price."""
     report: str | None = None
     """Folder for run.json; `.surfcheck/runs/<time>` if not given."""
     no_attribution: bool = False
@@ -88,6 +105,16 @@ def _choice(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _money(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise ValueError("an amount in dollars, above 0")
+    return amount
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
         raise ValueError("true or false")
@@ -106,6 +133,14 @@ OPTIONS = (
     Option(
         "memory", "MODE", "auto, record, replay or off", _choice("auto", "record", "replay", "off")
     ),
+    Option("judge", "SPEC,SPEC", "models that judge criteria in words, by majority"),
+    Option("system", "FILE", "system prompt that every conversation begins with"),
+    Option("baseline", "SPEC", "model to compare the target with, on the same cases"),
+    Option("concurrency", "N", "calls in flight at once, over all processes", _count(1)),
+    Option("estimate", None, "say what a run would ask, and ask nothing", _switch),
+    Option("max_calls", "N", "stop before more calls than this", _count(1)),
+    Option("max_tokens", "N", "stop before more tokens than this, in and out", _count(1)),
+    Option("max_usd", "USD", "stop before more dollars than this", _money),
     Option("report", "DIR", "folder for run.json (default .surfcheck/runs/<time>)"),
     Option("no_attribution", None, "do not look for training rows after a failing run", _switch),
 )
