@@ -98,7 +98,8 @@ def test_a_verdict_in_a_boolean_context() -> None:
 def test_usage_adds_up_and_an_unknown_price_stays_unknown() -> None:
     priced = Usage(calls=1, remembered=2, tokens=3, usd=0.5)
     assert priced + priced == Usage(calls=2, remembered=4, tokens=6, usd=1.0)
-    assert (priced + Usage(calls=1)).usd is None
+    assert (priced + Usage(calls=1, usd=None)).usd is None
+    assert priced + Usage() == priced
 
 
 def test_the_cases_of_an_item_are_all_its_outcomes() -> None:

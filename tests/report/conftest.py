@@ -91,7 +91,7 @@ def run(failure: Failure, attribution: AttributionReport) -> RunReport:
         ),
         failures=(failure,),
         attributions=(attribution,),
-        usage=Usage(calls=1234, remembered=5, tokens=67890),
+        usage=Usage(calls=1234, remembered=5, tokens=67890, usd=None),
     )
 
 

@@ -30,6 +30,7 @@ def test_the_schema_stands_first_and_the_fields_are_the_designs(tmp_path: Path, 
     data = json.loads((tmp_path / "run.json").read_text())
     assert list(data) == [
         "schema", "target", "settings", "invariants", "failures", "attributions", "usage",
+        "parameters", "judges", "comparison", "unasked",
     ]  # fmt: skip
     assert data["schema"] == "surfcheck/run/1"
     assert set(data["invariants"][0]) >= {

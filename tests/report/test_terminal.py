@@ -100,6 +100,7 @@ def test_each_verdict_has_its_words(run: RunReport, verdict, words: str) -> None
 def test_a_known_price_is_shown_and_an_unknown_one_is_not_zero(run: RunReport) -> None:
     assert "$0.50" in rendered(replace(run, usage=Usage(1, usd=0.5)))
     assert "$" not in rendered(run)
+    assert "$" not in rendered(replace(run, usage=Usage(remembered=3)))
 
 
 def test_notices_alone() -> None:
