@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from surfcheck.errors import UsageError
-from surfcheck.judge import forms, languages, refusal
+from surfcheck.judge import forms, languages, refusal, unasked
 from surfcheck.judge.agreement import agreement
 from surfcheck.judge.reading import sentences, straight, words
 from surfcheck.judge.stance import stance
@@ -235,6 +235,36 @@ def _at_most(limit: int, what: str, count: Callable[[str], int]) -> Callable[[Re
         if n <= limit and _cut_off(response):
             return _undecided(f"{n} {what}, but the answer was cut off")
         return Verdict.of(n <= limit, f"{n} {what if n > 1 else what.removesuffix('s')}")
+
+    return decide
+
+
+# What was not asked for
+
+
+def unasked_code() -> Rule:
+    """No program code, unless the prompt asks for it or is about programming.
+
+    Code in running text counts too; data and diagrams do not. Undecided if it was cut off.
+    """
+    return Rule("unasked_code()", _unasked(unasked.code))
+
+
+def unasked_mathematics() -> Rule:
+    """No formulas and no sums worked out, unless the prompt asks for them or poses a problem.
+
+    A single formula is an aside, and passes. Undecided if it was cut off.
+    """
+    return Rule("unasked_mathematics()", _unasked(unasked.mathematics))
+
+
+def _unasked(find: Callable[[str, str], unasked.Found]) -> Callable[[Response], Verdict]:
+    def decide(response: Response) -> Verdict:
+        turns = [m.content for m in response.prompt.messages if m.role != "system"]
+        found = find("\n".join(turns), response.text)
+        if not found.unasked and _cut_off(response):
+            return _undecided(f"{found.why} yet, but the answer was cut off")
+        return Verdict.of(not found.unasked, found.why)
 
     return decide
 
