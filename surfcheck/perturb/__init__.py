@@ -1,7 +1,9 @@
 """Ways in which a prompt may change without changing what is asked.
 
 `casing()`, `framing()` and their like are variations: give them to `@invariant`, put them together
-with `chain` and `either`, write your own with `perturbation`. `catalogue()` lists every single one.
+with `chain` and `either`, write your own with `perturbation`. `catalogue()` lists every single one
+that is a rule. `rewrite(n)`, `translate("fr")`, `persona("a retired teacher")` and
+`prefix_context("a chat about cooking")` are written by a model beforehand: `surfcheck freeze`.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from surfcheck.perturb.framing import (
     claim,
     distractors,
     framing,
-    persona,
     politeness,
     questions,
     wrappers,
 )
+from surfcheck.perturb.rewrite import persona, prefix_context, rewrite, translate, unfrozen
 from surfcheck.perturb.surface import (
     SURFACE,
     casing,
@@ -55,17 +57,21 @@ __all__ = [
     "persona",
     "perturbation",
     "politeness",
+    "prefix_context",
     "punctuation",
     "questions",
+    "rewrite",
     "sample",
     "spacing",
     "surface",
+    "translate",
     "typos",
+    "unfrozen",
     "wording",
     "wrappers",
 ]
 
 
 def catalogue() -> tuple[Variation, ...]:
-    """Every elementary perturbation, those of `surface` first, the distractors last."""
+    """Every elementary rule, those of `surface` first, the distractors last."""
     return (*SURFACE, *FRAMING, distractors())

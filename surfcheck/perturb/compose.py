@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from surfcheck.errors import UsageError
+from surfcheck.perturb.frozen import Written
 from surfcheck.records import Case, Prompt
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Variation:
     """Short, ASCII and stable: part of the test id."""
     vary: Vary = field(repr=False)
     """What it does to a text."""
+    written: tuple[Written, ...] = field(default=(), repr=False)
+    """What a model has to write beforehand, for it and for all that it is put together from."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9()+./_-]+", self.name):
@@ -164,7 +167,7 @@ def chain(*variations: Variation, name: str | None = None) -> Variation:
         return Change(new, steps) if new != text else None
 
     inner = [f"({v.name})" if "/" in v.name else v.name for v in links]
-    return Variation(name or "+".join(inner), vary)
+    return Variation(name or "+".join(inner), vary, _written(links))
 
 
 def either(*variations: Variation, name: str | None = None) -> Variation:
@@ -179,10 +182,14 @@ def either(*variations: Variation, name: str | None = None) -> Variation:
                 return changed
         return None
 
-    return Variation(name or "/".join(v.name for v in choices), vary)
+    return Variation(name or "/".join(v.name for v in choices), vary, _written(choices))
 
 
 def _some(variations: tuple[Variation, ...], what: str) -> tuple[Variation, ...]:
     if not variations:
         raise UsageError(f"perturb.{what}() is empty: give it at least one perturbation")
     return variations
+
+
+def _written(variations: tuple[Variation, ...]) -> tuple[Written, ...]:
+    return tuple(dict.fromkeys(each for v in variations for each in v.written))
