@@ -1,10 +1,15 @@
-"""What `load` gives: a model that can also say which model it is."""
+"""What `load` gives: a model that can also say which model it is, and begin before it has to."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from surfcheck.roles import Model
+from surfcheck.records import Response
+from surfcheck.roles import Ask, Model
+
+Then = Callable[[Response], None]
+"""Called with an answer as soon as it is there, on another thread; it must not wait."""
 
 
 class LoadedModel(Model, Protocol):
@@ -17,3 +22,12 @@ class LoadedModel(Model, Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of how it is asked, a sentence each."""
+
+    def known(self, asks: Sequence[Ask]) -> int:
+        """How many of these can be answered without a call."""
+
+    def expect(self, asks: Sequence[Ask], then: Then | None = None) -> None:
+        """Begin to answer these and do not wait; a later `ask` joins them.
+
+        A model that answers in batches on this machine does nothing here.
+        """

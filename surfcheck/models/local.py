@@ -15,6 +15,7 @@ from surfcheck.errors import UsageError
 from surfcheck.models.checkpoint import DTYPES, Checkpoint, load_checkpoint, precision
 from surfcheck.models.generation import Row, Sampling, generate, sampling_in_force
 from surfcheck.models.likelihood import LogProbability, log_probabilities
+from surfcheck.models.loaded import Then
 from surfcheck.models.location import fingerprint
 from surfcheck.models.spec import Reader, Spec, number, one_of, whole
 from surfcheck.models.template import encode_prompt
@@ -107,6 +108,13 @@ class Local:
             )
             for ask, same in zip(asks, drawn, strict=True)
         ]
+
+    def known(self, asks: Sequence[Ask]) -> int:
+        """None: nothing is remembered here."""
+        return 0
+
+    def expect(self, asks: Sequence[Ask], then: Then | None = None) -> None:
+        """Nothing: answers come in batches, and the first ask brings the whole one."""
 
     def log_probabilities(self, pairs: Sequence[tuple[Prompt, str]]) -> list[LogProbability]:
         """How likely each response is given its prompt, in order. Raises ModelError."""

@@ -57,6 +57,10 @@ class Provider(Protocol):
     def parameters(self) -> Parameters:
         """What is asked for; a model may refuse some of it, see `Unsupported`."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how it is asked, a sentence each."""
+
     async def complete(self, ask: Ask, parameters: Parameters) -> Reply:
         """The answer under these parameters.
 

@@ -11,38 +11,43 @@ import importlib
 import inspect
 import os
 import sys
-import threading
-import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
-from surfcheck.models.spec import Spec
-from surfcheck.records import Response
+from surfcheck.models.provider import Parameters, Reply
+from surfcheck.models.spec import Reader, Spec, number
+from surfcheck.models.threads import Threads
 from surfcheck.roles import Ask
 
-AT_ONCE = 16
-"""How many answers of an async function are awaited at the same time."""
-
-T = TypeVar("T")
+_PARAMETERS: dict[str, Reader] = {
+    "timeout": number(0.001),
+    "usd_in": number(0),
+    "usd_out": number(0),
+}
 
 
 class Python:
-    """A function as a Model."""
+    """A function as a Provider."""
 
     notes: tuple[str, ...] = ()
+    """Nothing: what it was called with is what it was asked."""
 
-    def __init__(self, spec: Spec, *, label: str | None = None) -> None:
-        """Imports the function, from the working directory too. Raises UsageError."""
-        spec.read({})
+    def __init__(self, spec: Spec, *, label: str | None = None, threads: int = 64) -> None:
+        """Imports the function, from the working directory too. Raises UsageError.
+
+        A plain function is called in as many `threads` at most.
+        """
+        spec.read(_PARAMETERS)
         module, colon, function = spec.name.partition(":")
         if not (module and colon and function):
             raise UsageError(f"{spec} names no function: write python:module:function")
         self._spec = label or str(spec)
+        self._lane = f"{spec.provider}:{spec.name}"
         self._function, source = _import(str(spec), module, function)
-        self._identity = f"{spec}:{hashlib.sha256(source.encode()).hexdigest()}"
-        self._loop: _Loop | None = None
+        self._identity = f"{self._lane}:{hashlib.sha256(source.encode()).hexdigest()}"
+        self._threads = Threads(threads)
 
     @property
     def spec(self) -> str:
@@ -57,56 +62,56 @@ class Python:
         """
         return self._identity
 
-    def ask(self, asks: Sequence[Ask]) -> list[Response]:
-        """One response an ask, in order: a plain function's one by one, an async one's together.
+    @property
+    def lane(self) -> str:
+        """The function's own."""
+        return self._lane
 
-        Raises ModelError if the function raises or gives anything but text.
+    @property
+    def parameters(self) -> Parameters:
+        """None: a function decides for itself."""
+        return {}
+
+    async def complete(self, ask: Ask, parameters: Parameters) -> Reply:
+        """What the function returns; an async one is awaited here, a plain one has a thread.
+
+        Raises ModelError if it raises or gives anything but text.
         """
-        if _is_async(self._function):
-            texts = self._run(self._together(asks))
-        else:
-            texts = [self._one(ask) for ask in asks]
-        return [
-            Response(ask.prompt, text, model=self._spec, sample=ask.sample)
-            for ask, text in zip(asks, texts, strict=True)
-        ]
-
-    def _one(self, ask: Ask) -> str:
+        messages = [{"role": m.role, "content": m.content} for m in ask.prompt.messages]
         try:
-            answer = self._function(_messages(ask))
-            if inspect.isawaitable(answer):  # a plain function that hands out a coroutine
-                answer = self._run(_wait(answer))
-        except Exception as error:
+            if _is_async(self._function):
+                answer = await self._function(messages)
+            else:
+                answer = await self._in_thread(messages)
+                if inspect.isawaitable(answer):  # a plain function that hands out a coroutine
+                    answer = await answer
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # pytest.fail and sys.exit, too, are no behaviour
             raise self._raised(error) from error
-        return self._text(answer)
+        return Reply(self._text(answer))
 
-    async def _together(self, asks: Sequence[Ask]) -> list[str]:
-        room = asyncio.Semaphore(AT_ONCE)
+    async def close(self) -> None:
+        """Let the threads end."""
+        self._threads.close(wait=0.5)
 
-        async def one(ask: Ask) -> str:
-            async with room:
-                try:
-                    answer = await self._function(_messages(ask))
-                except Exception as error:
-                    raise self._raised(error) from error
-            return self._text(answer)
+    async def _in_thread(self, messages: list[dict[str, str]]) -> Any:
+        if self._threads.lost >= self._threads.most:
+            raise ModelError(
+                f"{self._spec}: {self._threads.most} calls of it never returned, which is as many "
+                "as there may be at once; correct the function"
+            )
 
-        # Every one is waited for, so that none is still running when the first error is shown.
-        found = await asyncio.gather(*(one(ask) for ask in asks), return_exceptions=True)
-        texts = []
-        for answer in found:
-            if isinstance(answer, BaseException):
-                raise answer
-            texts.append(answer)
-        return texts
+        def call() -> Any:
+            try:
+                return self._function(messages)
+            except BaseException as error:
+                # Here, because a StopIteration can't be handed from thread to loop.
+                raise self._raised(error) from error
 
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            self._loop = _Loop()
-            weakref.finalize(self, self._loop.close)
-        return self._loop.run(coroutine)
+        return await self._threads.submit(call)
 
-    def _raised(self, error: Exception) -> SurfcheckError:
+    def _raised(self, error: BaseException) -> SurfcheckError:
         if isinstance(error, SurfcheckError):
             return error
         reason = str(error).partition("\n")[0]
@@ -128,31 +133,6 @@ class Python:
                 "decode with errors='replace'"
             ) from None
         return str(answer)
-
-
-class _Loop:
-    """One event loop in a thread of its own.
-
-    The same loop for every batch, because clients made in a module belong to the loop that first
-    used them; not the caller's, because the caller may be inside one.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        self._loop.run_forever()
-        self._loop.close()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        if threading.current_thread() is not self._thread:  # which may let go of the model last
-            self._thread.join()
 
 
 def _import(spec: str, module: str, function: str) -> tuple[Callable[..., Any], str]:
@@ -192,11 +172,3 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         type(function).__call__
     )
-
-
-def _messages(ask: Ask) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in ask.prompt.messages]
-
-
-async def _wait(awaitable: Any) -> Any:
-    return await awaitable

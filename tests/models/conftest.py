@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +168,124 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     yield lambda name, source: (tmp_path / f"{name}.py").write_text(source) and None
     for name in set(sys.modules) - before:
         del sys.modules[name]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    """With the query, if there is one."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    json: Any
+    """The body; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the loopback server says."""
+
+    body: bytes
+    status: int
+    headers: Mapping[str, str]
+    delay: float
+    cut: bool
+
+
+@dataclass
+class Loopback:
+    """A provider's server on this machine that says what a test wrote down for it."""
+
+    url: str = ""
+    """Scheme, host and port, without a path."""
+    requests: list[Request] = field(default_factory=list)
+    """Every request, in the order of arrival."""
+    script: list[Answer] = field(default_factory=list)
+    """What is said, in order; the last one again and again."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the test is: nobody waits any longer."""
+
+    def reply(
+        self,
+        body: object = "",
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        cut: bool = False,
+    ) -> None:
+        """Write down one more answer: text as it stands, anything else as JSON.
+
+        `delay` is in seconds; `cut` hangs up after half of the body.
+        """
+        kind = "text/html" if isinstance(body, str) else "application/json"
+        content = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.script.append(
+            Answer(content, status, {"content-type": kind} | dict(headers or {}), delay, cut)
+        )
+
+    def take(self, request: Request) -> Answer:
+        """The answer to the request that has just come."""
+        self.requests.append(request)
+        return self.script[min(len(self.requests), len(self.script)) - 1]
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """One thread a connection; a client that hangs up is nobody's error."""
+
+    daemon_threads = True
+
+    def __init__(self, loopback: Loopback) -> None:
+        self.loopback = loopback
+        super().__init__(("127.0.0.1", 0), LoopbackHandler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class LoopbackHandler(BaseHTTPRequestHandler):
+    """Reads a request, records it, says what is written down."""
+
+    protocol_version = "HTTP/1.1"
+    server: LoopbackServer
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on stderr."""
+
+    def serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        content = self.rfile.read(int(headers.get("content-length", 0)))
+        asked = json.loads(content) if content else None
+        loopback = self.server.loopback
+        answer = loopback.take(Request(self.command, self.path, headers, asked))
+        loopback.over.wait(answer.delay)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(answer.body)))
+        self.end_headers()
+        if answer.cut:
+            self.wfile.write(answer.body[: len(answer.body) // 2])
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        else:
+            self.wfile.write(answer.body)
+
+    do_GET = do_POST = serve  # noqa: N815 (http.server's names)
+
+
+@pytest.fixture
+def loopback() -> Iterator[Loopback]:
+    """An HTTP server on 127.0.0.1 that answers as scripted and records what it was asked."""
+    loopback = Loopback()
+    with LoopbackServer(loopback) as server:
+        loopback.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
+        thread.start()
+        yield loopback
+        loopback.over.set()
+        server.shutdown()
+        thread.join()

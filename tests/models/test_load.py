@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from surfcheck import models
 from surfcheck.errors import UsageError
-from surfcheck.models import Memory, load
+from surfcheck.models import Budget, Engine, Memory, load
 from surfcheck.models.local import Local
 from surfcheck.models.replay import Replay
 from surfcheck.records import Prompt
@@ -19,7 +21,10 @@ HELLO = [Ask(Prompt.of("Hello"))]
 
 
 def test_what_is_public() -> None:
-    assert models.__all__ == ["LoadedModel", "Memory", "Remembering", "load"]
+    names = ["Budget", "Engine", "Hosted", "LoadedModel", "Memory", "Remembering", "load"]
+    assert models.__all__ == names
+    for name in names:
+        assert getattr(models, name) is not None
 
 
 def test_a_checkpoint(llama: Path) -> None:
@@ -28,10 +33,45 @@ def test_a_checkpoint(llama: Path) -> None:
     assert model.spec == f"hf:{llama}?max_tokens=3"
 
 
-@pytest.mark.parametrize("spec", ["openai:gpt", "HF:x", "organism:clean"])
+@pytest.mark.parametrize("spec", ["mistral:large", "HF:x", "organism:clean"])
 def test_an_unknown_provider_lists_what_is_known(spec: str) -> None:
-    with pytest.raises(UsageError, match=r"no provider '\w+'; known are hf:, python: and"):
+    known = r"known are openai:, anthropic:, google:, xai:, hf:, python: and replay:"
+    with pytest.raises(UsageError, match=rf"no provider '\w+'; {known}"):
         load(spec)
+
+
+def test_a_provider_is_imported_by_its_first_use_and_nothing_is_started() -> None:
+    code = (
+        "import sys, threading\n"
+        "from surfcheck.models import load\n"
+        "heavy = {'openai', 'anthropic', 'google.genai', 'xai_sdk', 'grpc', 'torch', 'pydantic'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "load('openai:gpt-6?base_url=http://127.0.0.1:9/v1&temperature=0')\n"
+        "assert 'openai' in sys.modules and 'anthropic' not in sys.modules\n"
+        "assert threading.active_count() == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+
+
+def test_an_sdk_that_is_not_here_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "surfcheck.models.anthropic", raising=False)
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    with pytest.raises(UsageError) as caught:
+        load("anthropic:claude")
+    assert str(caught.value) == (
+        "anthropic:claude: there is no module 'anthropic' here; pip install 'surfcheck[anthropic]'"
+    )
+
+
+def test_dollars_can_be_bounded_only_with_a_price(module: Callable[[str, str], None]) -> None:
+    module("answers_r", "def reply(m):\n    return 'yes'\n")
+    with Engine(budget=Budget(usd=1)) as engine:
+        with pytest.raises(UsageError, match=r"its price is not known.*\?usd_in=…&usd_out=…"):
+            load("python:answers_r:reply", engine=engine)
+        with pytest.raises(UsageError, match="give both or neither"):
+            load("python:answers_r:reply?usd_in=1", engine=engine)
+        (answer,) = load("python:answers_r:reply?usd_in=0&usd_out=0", engine=engine).ask(HELLO)
+        assert (answer.usd, engine.usage.usd) == (0.0, 0.0)
 
 
 def test_answers_are_remembered_under_the_label(llama: Path, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
+import hashlib
+import json
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from surfcheck.errors import InfrastructureError, ModelError, UsageError
+from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.memory import Memory, Remembered, Remembering
 from surfcheck.records import Prompt, Response
 from surfcheck.roles import Ask
@@ -165,101 +165,53 @@ def test_a_closed_memory_opens_again(path: Path) -> None:
     assert all(answer.remembered for answer in Remembering(Counter(), memory).ask(ASKS))
 
 
-def test_ten_thousand_answers_in_under_a_second(path: Path) -> None:
-    rows = [(n.to_bytes(32), Remembered("text " * 50, "stop", 7, 8)) for n in range(10_000)]
+def test_ten_thousand_answers_one_by_one(path: Path) -> None:
+    prompt = '[{"role": "user", "content": "' + "why " * 50 + '"}]'
+    kept = Remembered("text " * 200, "stop", 7, 8, parameters={"seed": 1}, prompt=prompt)
+    rng = random.Random(0)
+    keys = [rng.randbytes(32) for _ in range(10_000)]
     with Memory(path, "auto") as memory:
-        memory.write(rows)
-        start = time.perf_counter()
-        found = memory.read(key for key, _ in rows)
-        seconds = time.perf_counter() - start
-    assert found == dict(rows)
-    assert seconds < 1
+        start = time.process_time()  # others may work on this machine
+        for key in keys:
+            memory.keep(key, kept)
+        after_keeping = time.process_time()
+        for key in keys:
+            assert memory.recall(key) == kept
+        after_recalling = time.process_time()
+        assert memory.read(keys) == dict.fromkeys(keys, kept)
+        end = time.process_time()
+    assert after_keeping - start < 3
+    assert after_recalling - after_keeping < 1
+    assert end - after_recalling < 1
 
 
-WRITER = """
-import sys, time
-from pathlib import Path
-from surfcheck.models.memory import Memory, Remembered
-path, go, name = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-Path(sys.argv[2] + sys.argv[3]).touch()
-while not go.exists():
-    time.sleep(0.001)
-memory = Memory(path, "auto")
-for n in range(50):
-    keys = [(n * 10 + i).to_bytes(32) for i in range(10)]  # all write the same keys
-    memory.write((key, Remembered(f"{name}", None, None, None)) for key in keys)
-    assert len(memory.read(keys)) == 10
-"""
+def test_expect_asks_nothing(remembering: Callable[..., Remembering], path: Path) -> None:
+    model = Counter()
+    remembering(model).expect(ASKS, lambda response: None)
+    assert model.asked == []
+    assert not path.parent.exists()
 
 
-def test_several_processes_share_one_file(path: Path, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    writers = [
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", WRITER, str(path), str(go), str(n)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(4)
-    ]
-    while not all(Path(f"{go}{n}").exists() for n in range(4)):
-        time.sleep(0.001)
-    go.touch()  # all make the file at once
-    errors = [writer.communicate()[1] for writer in writers]
-    assert errors == [""] * 4
-    with Memory(path, "auto") as memory:
-        assert len(memory.read(n.to_bytes(32) for n in range(500))) == 500
+def test_question_and_answer_are_stored_and_the_rest_of_the_spec_is_not(path: Path) -> None:
+    memory = Memory(path, "auto")
+    model = Counter(spec="openai:gpt?base_url=https://me:secret-key@secret-address/v1")
+    model.identity = "openai secret-address gpt"
+    Remembering(model, memory).ask(ASKS)
+    memory.drop(model.identity, "seed")
+    memory.claim(b"open", lease=60)
+    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    memory.close()
+    assert b"secret" not in content
+    for stored in (b"answer 1 ", b"question 4", b"openai:gpt", b"seed"):
+        assert stored in content
+    kept = memory.read([memory_key(model, ASKS[3])])
+    (remembered,) = kept.values()
+    assert remembered.prompt == '[{"role": "user", "content": "question 1"}]'
+    assert (remembered.model, remembered.sample) == ("openai:gpt", 1)
+    memory.close()
 
 
-def damage_whole(path: Path) -> None:
-    path.write_bytes(b"this is no database " * 1000)
-
-
-def damage_pages(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[4096:] = b"\xff" * (len(content) - 4096)
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", [damage_whole, damage_pages])
-def test_a_damaged_file_is_named(damage: Callable[[Path], None], path: Path) -> None:
-    with Memory(path, "auto") as memory:
-        Remembering(Counter(), memory).ask(ASKS * 20)
-    damage(path)
-    with pytest.raises(InfrastructureError, match=f"^{path}: .*delete the file and run again$"):
-        Remembering(Counter(), memory).ask(ASKS)
-
-
-def test_another_version_s_file_is_named(path: Path) -> None:
-    with Memory(path, "auto") as memory:
-        Remembering(Counter(), memory).ask(ASKS)
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(InfrastructureError, match=r"another version \(schema 99, not 1\); delete"):
-        Remembering(Counter(), memory).ask(ASKS)
-
-
-def test_somebody_else_s_database_is_left_alone(path: Path) -> None:
-    path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE mine (x)")
-    connection.close()
-    with pytest.raises(InfrastructureError, match="schema 0, not 1"):
-        Remembering(Counter(), Memory(path, "auto")).ask(ASKS)
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    path = tmp_path / "file" / "memory.sqlite"
-    with pytest.raises(InfrastructureError, match=f"^{path}: .*or run with memory off$"):
-        Remembering(Counter(), Memory(path, "auto")).ask(ASKS)
-
-
-def test_no_name_or_address_is_stored(path: Path) -> None:
-    with Memory(path, "auto") as memory:
-        Remembering(Counter(), memory).ask(ASKS)
-    content = path.read_bytes()
-    assert b"answer 1" in content
-    assert b"secret-address" not in content
-    assert b"question" not in content
+def memory_key(model: Counter, ask: Ask) -> bytes:
+    """As the first version of surfcheck made it: files of then are still of use."""
+    named = [model.identity, ask.prompt.to_json(), ask.sample]
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).digest()

@@ -1,0 +1,493 @@
+"""google-genai itself against a server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from surfcheck.errors import ModelError, UsageError
+from surfcheck.models.google import Google
+from surfcheck.models.provider import QuotaSpent, Reply, Transient, Unsupported
+from surfcheck.models.spec import parse_spec
+from surfcheck.records import Prompt
+from surfcheck.roles import Ask
+
+KEY = "AIzaSyTest-0123456789abcdefghijklmnopqrs"
+TYPE = "type.googleapis.com/google.rpc."
+Make = Callable[..., Google]
+
+
+@pytest.fixture(scope="module")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One certificate: reading all that there are takes longer than these tests."""
+    text = Path(certifi.where()).read_text()
+    end = "-----END CERTIFICATE-----"
+    path = tmp_path_factory.mktemp("tls") / "one.pem"
+    path.write_text(text[text.index("-----BEGIN") : text.index(end)] + end + "\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, one_authority: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
+    for name in ("GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_API_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+
+
+@pytest.fixture
+def make(loopback: Any) -> Make:
+    """A provider that asks the loopback server."""
+
+    def make(query: str = "", name: str = "gemini-x") -> Google:
+        base = f"base_url={loopback.url}"
+        return Google(parse_spec(f"google:{name}?{'&'.join(filter(None, (base, query)))}"))
+
+    return make
+
+
+def ask(provider: Google, prompt: Any = "Is water wet?", sample: int = 0) -> Reply:
+    """The provider's answer, on a loop of its own."""
+
+    async def complete() -> Reply:
+        try:
+            question = Ask(Prompt.of(prompt), sample)
+            return await provider.complete(question, provider.parameters)
+        finally:
+            await provider.close()
+
+    return asyncio.run(complete())
+
+
+def fails(provider: Google, kind: type[ModelError | UsageError]) -> Any:
+    """The error of exactly this kind: one line, without the key."""
+    with pytest.raises(kind) as caught:
+        ask(provider)
+    assert type(caught.value) is kind
+    shown = str(caught.value)
+    assert KEY not in shown + repr(caught.value)
+    assert "\n" not in shown
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value
+
+
+def says(text: str = "Yes.", **candidate: Any) -> dict[str, Any]:
+    """An answer as the API words it."""
+    content = {"role": "model", "parts": [{"text": text}]}
+    return {
+        "candidates": [{"content": content, "finishReason": "STOP", "index": 0} | candidate],
+        "usageMetadata": {
+            "promptTokenCount": 7,
+            "candidatesTokenCount": 3,
+            "thoughtsTokenCount": 40,
+            "totalTokenCount": 50,
+        },
+        "modelVersion": "gemini-x-001",
+    }
+
+
+def refusal(code: int, status: str, message: str, *details: dict[str, Any]) -> dict[str, Any]:
+    """An error as the API words it."""
+    return {"error": {"code": code, "message": message, "status": status, "details": [*details]}}
+
+
+def test_question_goes_out_and_answer_comes_back(loopback: Any, make: Make) -> None:
+    loopback.reply(says())
+    assert ask(make()) == Reply("Yes.", "stop", prompt_tokens=7, completion_tokens=43)
+    (request,) = loopback.requests
+    assert request.path == "/v1/models/gemini-x:generateContent"
+    assert request.headers["x-goog-api-key"] == KEY
+    assert request.json == {
+        "contents": [{"role": "user", "parts": [{"text": "Is water wet?"}]}],
+        "generationConfig": {},
+    }
+
+
+def test_system_and_turns_keep_their_places(loopback: Any, make: Make) -> None:
+    loopback.reply(says())
+    turns = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": "Hi é"},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Go on."},
+    ]
+    ask(make(), turns)
+    body = loopback.requests[0].json
+    assert body["systemInstruction"]["parts"] == [{"text": "Be short.\n\nBe kind."}]
+    assert [(c["role"], c["parts"]) for c in body["contents"]] == [
+        ("user", [{"text": "Hi é"}]),
+        ("model", [{"text": "Hello."}]),
+        ("user", [{"text": "Go on."}]),
+    ]
+
+
+def test_parameters_go_by_google_s_names(loopback: Any, make: Make) -> None:
+    loopback.reply(says())
+    provider = make("temperature=0.5&top_p=0.9&max_tokens=64&seed=3&logprobs=true&timeout=9")
+    assert provider.parameters == {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 64,
+        "seed": 3,
+        "logprobs": True,
+    }
+    ask(provider, sample=2)
+    (request,) = loopback.requests
+    assert request.json["generationConfig"] == {
+        "temperature": 0.5,
+        "topP": 0.9,
+        "maxOutputTokens": 64,
+        "seed": 5,  # of sample 2
+        "responseLogprobs": True,
+    }
+    assert request.headers["x-server-timeout"] == "9"
+
+
+def test_log_probability_is_that_of_the_whole_answer(loopback: Any, make: Make) -> None:
+    chosen = [{"token": "Y", "logProbability": -0.25}, {"token": "es"}, {"logProbability": -0.5}]
+    for result in (
+        {"chosenCandidates": chosen},
+        {"chosenCandidates": chosen, "logProbabilitySum": -2.5},
+        {"chosenCandidates": [{"logProbability": "-Infinity"}]},
+    ):
+        loopback.reply(says(logprobsResult=result))
+    provider = make("logprobs=true")
+    assert [ask(provider).log_probability for _ in range(3)] == [-0.75, -2.5, None]
+
+
+def test_thoughts_and_what_is_no_text_are_left_out(loopback: Any, make: Make) -> None:
+    parts = [
+        {"text": "Let me think.", "thought": True},
+        {"text": "Ye"},
+        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+        {"text": "s.", "thoughtSignature": "c2ln"},
+    ]
+    loopback.reply(says(content={"role": "model", "parts": parts}))
+    assert ask(make()).text == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [("MAX_TOKENS", "length"), ("CONTINUATION", "length"), ("A_NEW_WORD", "a_new_word")],
+)
+def test_end_of_the_answer_is_told(loopback: Any, make: Make, reason: str, expected: str) -> None:
+    loopback.reply(says(finishReason=reason, continuationToken="dG9rZW4="))
+    reply = ask(make())
+    assert (reply.text, reply.finish_reason) == ("Yes.", expected)
+    assert len(loopback.requests) == 1
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST"])
+def test_filtered_answer_says_why(loopback: Any, make: Make, reason: str) -> None:
+    loopback.reply(says("Half", finishReason=reason, finishMessage="Flagged."))
+    answer = says(finishReason=reason)
+    del answer["candidates"][0]["content"]
+    loopback.reply(answer)
+    provider = make()
+    first, second = ask(provider), ask(provider)
+    assert first == Reply("Half", "filter", 7, 43, refusal=f"{reason}: Flagged.")
+    assert second == Reply("", "filter", 7, 43, refusal=reason)
+
+
+def test_blocked_prompt_says_why(loopback: Any, make: Make) -> None:
+    feedback = {"blockReason": "PROHIBITED_CONTENT", "safetyRatings": []}
+    loopback.reply({"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 7}})
+    assert ask(make()) == Reply("", "filter", 7, 0, refusal="PROHIBITED_CONTENT")
+
+
+def test_model_may_say_nothing(loopback: Any, make: Make) -> None:
+    loopback.reply({"candidates": [{"finishReason": "STOP"}]})
+    assert ask(make()) == Reply("", "stop")
+
+
+def test_tokens_gone_before_the_answer_are_no_answer(loopback: Any, make: Make) -> None:
+    loopback.reply(says("", finishReason="MAX_TOKENS"))
+    assert "give it more" in str(fails(make(), ModelError))
+
+
+@pytest.mark.parametrize("reason", ["MALFORMED_RESPONSE", "OTHER", ""])
+def test_silence_without_a_reason_is_asked_again(loopback: Any, make: Make, reason: str) -> None:
+    loopback.reply(says("", finishReason=reason))
+    fails(make(), Transient)
+
+
+def test_throttling_says_how_long_to_wait(loopback: Any, make: Make) -> None:
+    violation = {"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}
+    loopback.reply(
+        refusal(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "You exceeded your current quota, please check your plan and billing details.",
+            {"@type": f"{TYPE}QuotaFailure", "violations": [violation]},
+            {"@type": f"{TYPE}RetryInfo", "retryDelay": "34.5s"},
+        ),
+        status=429,
+    )
+    loopback.reply({"error": {"code": 429}}, status=429, headers={"retry-after": "7"})
+    loopback.reply("<html>Slow down</html>", status=429)
+    provider = make()
+    errors = [fails(provider, Transient) for _ in range(3)]
+    assert [(e.throttled, e.after) for e in errors] == [(True, 34.5), (True, 7), (True, None)]
+
+
+@pytest.mark.parametrize(
+    ("message", "quota"),
+    [
+        ("You exceeded your current quota.", "GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
+        ("Your prepayment credits are depleted.", "x"),
+        ("Your project has exceeded its monthly spending cap.", "x"),
+    ],
+)
+def test_spent_quota_is_not_waited_for(loopback: Any, make: Make, message: str, quota: str) -> None:
+    failure = {"@type": f"{TYPE}QuotaFailure", "violations": [{"quotaId": quota}]}
+    retry = {"@type": f"{TYPE}RetryInfo", "retryDelay": "12s"}
+    loopback.reply(refusal(429, "RESOURCE_EXHAUSTED", message, failure, retry), status=429)
+    assert message in str(fails(make(), QuotaSpent))
+
+
+@pytest.mark.parametrize(
+    ("status", "throttled"), [(500, False), (502, False), (503, True), (504, False), (408, False)]
+)
+def test_server_s_error_is_asked_again_but_not_by_the_sdk(
+    loopback: Any, make: Make, status: int, throttled: bool
+) -> None:
+    loopback.reply(refusal(status, "UNAVAILABLE", "Overloaded.\nTry later."), status=status)
+    error = fails(make(), Transient)
+    assert error.throttled is throttled
+    assert str(error).endswith(f" answers {status}: Overloaded. Try later.")
+    assert len(loopback.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("logprobs=true", "Logprobs is not enabled for models/gemini-x"),
+        ("temperature=3", "* GenerateContentRequest.generation_config.temperature: too much"),
+        ("top_p=1", "Invalid value at 'generation_config.top_p'"),
+        ("max_tokens=99", "it has a maxOutputTokens value of 99"),
+        ("seed=1", "Unknown name \"seed\" at 'generation_config': Cannot find field."),
+    ],
+)
+def test_parameter_that_the_model_does_not_take_is_named(
+    loopback: Any, make: Make, parameter: str, message: str
+) -> None:
+    loopback.reply(refusal(400, "INVALID_ARGUMENT", message), status=400)
+    error = fails(make(parameter), Unsupported)
+    assert error.parameter == parameter.partition("=")[0]
+
+
+def test_parameter_may_be_named_in_the_details_alone(loopback: Any, make: Make) -> None:
+    field = {"field": "generation_config.top_p", "description": "no"}
+    details = {"@type": f"{TYPE}BadRequest", "fieldViolations": [field]}
+    loopback.reply(refusal(400, "INVALID_ARGUMENT", "Bad request.", details), status=400)
+    provider = make("temperature=1&top_p=0.5")
+    assert fails(provider, Unsupported).parameter == "top_p"
+    # Never one that was not sent: dropping it would change nothing.
+    fails(make("temperature=1"), ModelError)
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "reason"),
+    [
+        (400, "INVALID_ARGUMENT", "API_KEY_INVALID"),
+        (401, "UNAUTHENTICATED", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (403, "PERMISSION_DENIED", "CONSUMER_SUSPENDED"),
+        (403, "PERMISSION_DENIED", "SERVICE_DISABLED"),
+    ],
+)
+def test_refused_key_names_the_variable_and_never_the_key(
+    loopback: Any, make: Make, status: int, word: str, reason: str
+) -> None:
+    info = {"@type": f"{TYPE}ErrorInfo", "reason": reason, "domain": "googleapis.com"}
+    message = f"Permission denied: Consumer 'api_key:{KEY}' has been suspended."
+    loopback.reply(refusal(status, word, message, info), status=status)
+    shown = str(fails(make(), UsageError))
+    assert "GEMINI_API_KEY" in shown
+    assert reason in shown
+
+
+def test_echoed_key_is_struck_out(loopback: Any, make: Make) -> None:
+    loopback.reply(refusal(418, "TEAPOT", "x" * 180 + f" key {KEY} is short"), status=418)
+    shown = str(fails(make(), ModelError))
+    assert "***" in shown
+    assert KEY[:6] not in shown
+
+
+def test_unknown_model_is_named(loopback: Any, make: Make) -> None:
+    message = "models/gemini-x is not found for API version v1"
+    loopback.reply(refusal(404, "NOT_FOUND", message), status=404)
+    assert "no model 'gemini-x'" in str(fails(make(), UsageError))
+    with pytest.raises(UsageError, match="no model"):
+        make(name="../files")
+
+
+def test_too_long_a_prompt_is_this_question_s_fault(loopback: Any, make: Make) -> None:
+    message = (
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+    )
+    loopback.reply(refusal(400, "INVALID_ARGUMENT", message), status=400)
+    assert "longer than the model takes" in str(fails(make("max_tokens=5"), ModelError))
+
+
+def test_account_that_may_not_ask_at_all(loopback: Any, make: Make) -> None:
+    message = "User location is not supported for the API use."
+    loopback.reply(refusal(400, "FAILED_PRECONDITION", message), status=400)
+    assert message in str(fails(make(), UsageError))
+
+
+def test_redirect_is_not_followed_with_the_key(loopback: Any, make: Make) -> None:
+    loopback.reply("", status=307, headers={"location": f"{loopback.url}/elsewhere"})
+    fails(make(), ModelError)
+    assert len(loopback.requests) == 1
+
+
+def test_cut_answers_are_asked_again(loopback: Any, make: Make) -> None:
+    loopback.reply(says(), cut=True)
+    loopback.reply('{"candidates": [{"content": {"parts": [{"te')
+    loopback.reply("")
+    loopback.reply("<html>Sign in</html>")
+    loopback.reply({})
+    provider = make()
+    for _ in range(5):
+        fails(provider, Transient)
+    assert len(loopback.requests) == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[], "null", {"candidates": "x"}, {"candidates": [{"content": {"parts": [{"text": 1}]}}]}],
+)
+def test_malformed_answer_is_an_error(loopback: Any, make: Make, body: object) -> None:
+    loopback.reply(body)
+    fails(make(), ModelError)
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"no"', '{"error": "no"}', '{"error": []}', "\0"])
+def test_malformed_refusal_is_an_error_too(loopback: Any, make: Make, body: str) -> None:
+    loopback.reply(body, status=400)
+    fails(make("seed=1"), ModelError)
+
+
+def test_slow_answer_is_given_up(loopback: Any, make: Make) -> None:
+    loopback.reply(says(), delay=5)
+    assert "0.1 s" in str(fails(make("timeout=0.1"), Transient))
+
+
+def test_answer_that_trickles_is_given_up_too() -> None:
+    """httpx's time-out begins anew with every byte."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(ConnectionError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+                while not over.wait(0.05):
+                    connection.sendall(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        provider = Google(parse_spec(f"google:m?base_url={url}&timeout=0.3"))
+        try:
+            assert "0.3 s" in str(fails(provider, Transient))
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_server_that_is_gone_is_told_at_once() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        provider = Google(parse_spec(f"google:m?base_url=http://127.0.0.1:{port}"))
+        assert "can't be reached" in str(fails(provider, Transient))
+
+
+def test_question_that_the_sdk_refuses_is_an_error(make: Make) -> None:
+    with pytest.raises(ModelError, match="can't be asked this"):
+        ask(make(), [{"role": "system", "content": "alone"}])
+
+
+def test_key_is_asked_for_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", " ")
+    shown = str(fails(Google(parse_spec("google:gemini-x")), UsageError))
+    assert "GEMINI_API_KEY is not set" in shown
+    monkeypatch.setenv("GEMINI_API_KEY", f"{KEY}\nx")
+    fails(Google(parse_spec("google:gemini-x")), UsageError)
+
+
+def test_keys_take_precedence_as_in_the_sdk(
+    loopback: Any, make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "other")
+    loopback.reply(says())
+    with caplog.at_level(logging.DEBUG):
+        ask(make())
+    assert loopback.requests[0].headers["x-goog-api-key"] == "other"
+    assert KEY not in caplog.text
+
+
+def test_vertex_in_the_environment_changes_nothing(
+    loopback: Any, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    loopback.reply(says())
+    ask(make())
+    assert loopback.requests[0].path.startswith("/v1/models/")
+
+
+def test_names_of_the_model_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Google(parse_spec("google:m?temperature=1&usd_in=0.3&usd_out=2.5"), label="mine")
+    assert provider.spec == "mine"
+    assert provider.identity == "google:https://generativelanguage.googleapis.com:m"
+    assert provider.lane == "google:generativelanguage.googleapis.com"
+    assert provider.price == (0.3, 2.5)
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9/gateway/")
+    provider = Google(parse_spec("google:m"))
+    assert provider.identity == "google:http://127.0.0.1:9/gateway:m"
+    assert (provider.lane, provider.price) == ("google:127.0.0.1:9", None)
+    with pytest.raises(UsageError, match="password") as caught:
+        Google(parse_spec(f"google:m?base_url=http://me:{KEY}@127.0.0.1:9"))
+    assert KEY not in str(caught.value)
+
+
+def test_questions_overlap_on_one_loop_and_survive_a_new_one(loopback: Any, make: Make) -> None:
+    loopback.reply(says(), delay=0.3)
+    provider = make()
+
+    async def many() -> list[Reply]:
+        asks = [Ask(Prompt.of("hi"), sample) for sample in range(4)]
+        try:
+            return await asyncio.gather(*(provider.complete(one, {}) for one in asks))
+        finally:
+            await provider.close()
+
+    before = time.monotonic()
+    assert [reply.text for reply in asyncio.run(many())] == ["Yes."] * 4
+    assert time.monotonic() - before < 0.9
+    assert ask(provider).text == "Yes."
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_new_loop_gets_connections_of_its_own(loopback: Any, make: Make) -> None:
+    loopback.reply(says())
+    provider = make()
+    asyncio.run(provider.complete(Ask(Prompt.of("hi")), {}))  # and nobody closes it
+    assert ask(provider).text == "Yes."
+    gc.collect()
