@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,6 +19,49 @@ from surfcheck.roles import Perturbation
 
 if TYPE_CHECKING:
     import hypothesis
+
+
+CALL_BUDGET = 40
+"""Answers that shrinking may judge anew; after that, an unknown case counts as one that holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is checked: one prompt under one perturbation."""
+
+    test: str
+    """Node id of the test function, without parameters."""
+    item: str
+    """Node id of the item; with the seed it decides which cases are drawn."""
+    behaviour: str
+    """What ought to hold, in a line."""
+    prompt: Prompt
+    """The prompt as written in the test."""
+    perturbation: Perturbation
+    """How it may change."""
+    hold: float = 1.0
+    """Share of the answers that must hold."""
+
+    def cases(self, effort: Effort) -> list[Case]:
+        """The first round: the unchanged prompt, then what is drawn."""
+        seed = f"{effort.seed}:{self.item}"
+        return draw(self.perturbation, self.prompt, most=effort.examples, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is asked of an item."""
+
+    examples: int = 6
+    """Cases of the first round, the unchanged prompt among them."""
+    samples: int = 1
+    """Samples a case; each is counted on its own."""
+    seed: int = 0
+    """Seed of what is drawn."""
+    calls: int = CALL_BUDGET
+    """Answers that shrinking may judge anew."""
+    alpha: float = 0.05
+    """Chance that an item with its rate exactly at `hold` fails; a run splits it over its items."""
 
 
 def draw(perturbation: Perturbation, prompt: Prompt, *, most: int, seed: str) -> list[Case]:

@@ -9,13 +9,15 @@ Knows nothing of pytest: a body is any function that raises AssertionError when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import NamedTuple
 
-from surfcheck.cases import draw, size, smallest
-from surfcheck.errors import SurfcheckError, Undecided, UsageError
+from surfcheck.cases import Effort, Item, size, smallest
+from surfcheck.errors import BudgetReached, SurfcheckError, Undecided
+from surfcheck.fixtures import Judging, Target
 from surfcheck.records import (
     Case,
     Exchange,
@@ -25,178 +27,150 @@ from surfcheck.records import (
     Prompt,
     Response,
     ResultWord,
-    Usage,
-    Verdict,
 )
-from surfcheck.roles import Ask, Judge, Model, Perturbation
+from surfcheck.roles import Ask, Model
+from surfcheck.sequential import Plan, looks
 
-CALL_BUDGET = 40
-"""Answers that shrinking may judge anew; after that, an unknown case counts as one that holds."""
 FRESH_SAMPLES = 4
 """Samples that the smallest case is asked again; half have to break it, and a draw is replayed."""
 
 Body = Callable[[Prompt], None]
 
 
-class Target:
-    """The model under test as a test body sees it: the fixture `target`."""
-
-    def __init__(self, model: Model, *, answers: dict[Ask, Response] | None = None) -> None:
-        self.usage = Usage()
-        """What this item's answers cost."""
-        self.last: Response | None = None
-        """The answer that the body asked for last."""
-        self.compares = False
-        """Whether the body looks at the unchanged prompt's answer."""
-        self._seed: Prompt | None = None
-        self._sample = 0
-        self._model = model
-        self._answers = {} if answers is None else answers
-        self._expected: tuple[Ask, ...] = ()
-
-    def __call__(self, prompt: str | Prompt | Sequence[Mapping[str, str]]) -> Response:
-        """The model's answer. Raises ModelError if it can't be asked."""
-        self.last = self._answer(Prompt.of(prompt))
-        return self.last
-
-    @property
-    def unchanged(self) -> Response:
-        """The answer to the prompt as written in the test, for `rules.same_answer`."""
-        if self._seed is None:
-            raise UsageError("target.unchanged: there is one only inside a test with @invariant")
-        self.compares = True
-        return self._answer(self._seed)
-
-    def begin(self, seed: Prompt, sample: int) -> None:
-        """What `unchanged` answers to, and the sample number in force, from here on."""
-        self._seed, self._sample, self.last = seed, sample, None
-
-    def expect(self, prompts: Iterable[Prompt], samples: range) -> None:
-        """What will be asked: the first of these to be asked brings all of them in one batch."""
-        self._expected = tuple(Ask(prompt, sample) for prompt in prompts for sample in samples)
-
-    def _answer(self, prompt: Prompt) -> Response:
-        ask = Ask(prompt, self._sample)
-        if ask not in self._answers:
-            batch = self._expected if ask in self._expected else (ask,)
-            new = [a for a in dict.fromkeys(batch) if a not in self._answers]
-            for asked, response in zip(new, self._model.ask(new), strict=True):
-                self._answers[asked] = response
-                self.usage += _cost(response)
-        return self._answers[ask]
-
-
-class Judging:
-    """Judges as a test body sees them: the fixture `judge`."""
-
-    def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget the last word."""
-        self.response: Response | None = None
-        """The answer that was judged last."""
-        self.verdict: Verdict | None = None
-        """What was said of it."""
-
-    def __call__(self, response: Response, criterion: Judge | str) -> Verdict:
-        """What `criterion` says of the response. Raises UsageError for a criterion in words."""
-        if isinstance(criterion, str):
-            raise UsageError(
-                "a criterion in words needs a judge model, which this version does not have: "
-                "give a rule from surfcheck.judge, such as rules.refuses()"
-            )
-        self.response, self.verdict = response, criterion(response)
-        return self.verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What is checked."""
-
-    test: str
-    """Node id of the test function, without parameters."""
-    item: str
-    """Node id of the item; with the seed it decides which cases are drawn."""
-    behaviour: str
-    """What ought to hold, in a line."""
-    prompt: Prompt
-    """The prompt as written in the test."""
-    perturbation: Perturbation
-    """How it may change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is asked."""
-
-    examples: int = 6
-    """Cases of the first round, the unchanged prompt among them."""
-    samples: int = 1
-    """Samples a case; each is counted on its own."""
-    seed: int = 0
-    """Seed of what is drawn."""
-    calls: int = CALL_BUDGET
-    """Answers that shrinking may judge anew."""
-
-
 class Trial(NamedTuple):
     """The body run once."""
 
     case: Case
+    sample: int
     outcome: Outcome
     reason: str
     response: Response | None
     """The answer that was judged, else the last that was asked for."""
 
 
-def check(item: Item, body: Body, target: Target, judging: Judging, effort: Effort) -> ItemResult:
+Baseline = tuple[Model, dict[Ask, Response]]
+"""Another model, and the answers that it has given in this run."""
+
+
+def check(
+    item: Item,
+    body: Body,
+    target: Target,
+    judging: Judging,
+    effort: Effort,
+    *,
+    cases: Sequence[Case] = (),
+    baseline: Baseline | None = None,
+) -> ItemResult:
     """What the item comes to: pass, fail, inconclusive, or error where a SurfcheckError was raised.
 
+    `cases` are the first round if it has been drawn already. A baseline is asked the first round
+    too, and judged by the same body. Where a ceiling stops the run the item counts as skipped.
     Whatever else the body raises is the author's own mistake and goes through.
     """
-    trials = _Trials(item, body, target, judging, effort)
+    trials = _Trials(item, body, target, judging, effort, cases or item.cases(effort))
     try:
-        return trials.run()
+        result = trials.run()
+        if baseline is not None:
+            result = replace(result, baseline=trials.compared(*baseline))
+        return result
+    except BudgetReached as error:
+        return replace(trials.result("skipped", str(error)), stopped=True)
     except SurfcheckError as error:
         return trials.result("error", f"{type(error).__name__}: {error}")
+
+
+def _rounds(samples: int, cases: int) -> Iterator[range]:
+    """Sample numbers to ask together: one of each case, then those up to each look."""
+    ends = sorted({1, *(-(-answers // cases) for answers in looks(samples * cases, cases=cases))})
+    for begin, end in pairwise((0, *ends)):
+        yield range(begin, end)
 
 
 class _Trials:
     """Everything that has been tried of one item; no answer is judged twice."""
 
     def __init__(
-        self, item: Item, body: Body, target: Target, judging: Judging, effort: Effort
+        self,
+        item: Item,
+        body: Body,
+        target: Target,
+        judging: Judging,
+        effort: Effort,
+        cases: Sequence[Case],
     ) -> None:
         self.item, self.effort = item, effort
-        self._body, self._target, self._judging = body, target, judging
+        self._body, self._target, self._judging, self._cases = body, target, judging, cases
         self._known: dict[tuple[Prompt, int], Trial] = {}
         self._first: list[Trial] = []
-        self._samples = range(effort.samples)
         self._seed = f"{effort.seed}:{item.item}"
 
     def run(self) -> ItemResult:
-        item = self.item
-        cases = draw(item.perturbation, item.prompt, most=self.effort.examples, seed=self._seed)
-        self._target.expect([case.prompt for case in cases], self._samples)
-        for case in cases:
-            self._first += self._try(case, self._samples)
-        broken = list(dict.fromkeys(t.case for t in self._first if t.outcome is Outcome.VIOLATED))
-        failure = self._find(broken) if broken else None
-        undecided = [t.reason for t in self._first if t.outcome is Outcome.UNDECIDED]
-        of = f"of {len(self._first)} cases"
-        if failure is not None:
-            return replace(self.result("fail"), failure=failure)
-        if 2 * len(undecided) >= len(self._first):
-            message = f"{len(undecided)} {of} could not be judged ({undecided[0]})"
-            result = self.result("inconclusive", message)
-        elif broken:
-            violated = sum(t.outcome is Outcome.VIOLATED for t in self._first)
-            message = f"{violated} {of} broke it, and none of them again on fresh samples"
-            result = self.result("pass", message)
-        else:
-            result = self.result("pass")
-        return replace(result, unreproduced=bool(broken))
+        """Rounds of samples until it is clear, at most as many as the effort has."""
+        plan = Plan(self.item.hold, len(self._cases) * self.effort.samples, self.effort.alpha)
+        doubted: set[Prompt] = set()
+        for samples in _rounds(self.effort.samples, len(self._cases)):
+            self._ask(samples)
+            broken = [case for case in self._broken() if case.prompt not in doubted]
+            if self.item.hold < 1:
+                word = plan.word(*self._counts())
+                if word == "fail":
+                    return self._failed(self._find(broken, sure=True))
+                if word == "pass":
+                    return self.result("pass")
+            elif broken:
+                failure = self._find(broken)
+                if failure is not None:
+                    return self._failed(failure)
+                doubted |= {case.prompt for case in broken}
+        return self._undecided(plan) or replace(self._passed(), unreproduced=bool(doubted))
+
+    def _ask(self, samples: range) -> None:
+        self._target.expect([case.prompt for case in self._cases], samples)
+        for sample in samples:
+            for case in self._cases:
+                self._first += self._try(case, range(sample, sample + 1))
+
+    def _broken(self) -> list[Case]:
+        return list(dict.fromkeys(t.case for t in self._first if t.outcome is Outcome.VIOLATED))
+
+    def _counts(self) -> tuple[int, int]:
+        """How many answers held, and how many did not."""
+        outcomes = [trial.outcome for trial in self._first]
+        return outcomes.count(Outcome.HELD), outcomes.count(Outcome.VIOLATED)
+
+    def _failed(self, failure: Failure | None) -> ItemResult:
+        return replace(self.result("fail"), failure=failure)
+
+    def _undecided(self, plan: Plan) -> ItemResult | None:
+        """Inconclusive where too little could be judged, or the rate is too near its threshold."""
+        unclear = [t.reason for t in self._first if t.outcome is Outcome.UNDECIDED]
+        asked = len(self._first)
+        if 2 * len(unclear) >= asked:
+            message = f"{len(unclear)} of {asked} cases could not be judged ({unclear[0]})"
+            return self.result("inconclusive", message)
+        held, violated = self._counts()
+        if self.item.hold < 1 and plan.word(held, violated, left=0) != "pass":
+            message = (
+                f"{held} of {held + violated} held, which does not tell whether "
+                f"{self.item.hold:.0%} do: give more --surf-samples"
+            )
+            return self.result("inconclusive", message)
+        return None
+
+    def _passed(self) -> ItemResult:
+        violated = self._counts()[1]
+        if not violated or self.item.hold < 1:
+            return self.result("pass")
+        message = f"{violated} of {len(self._first)} cases broke it, and none of them again"
+        return self.result("pass", f"{message} on fresh samples")
+
+    def compared(self, model: Model, answers: dict[Ask, Response]) -> tuple[Exchange, ...]:
+        """The first round again, answered by another model."""
+        with self._target.answered_by(model, answers):
+            self._target.expect([case.prompt for case in self._cases], range(1))
+            samples = [(trial.case, trial.sample) for trial in self._first]
+            return tuple(self._exchanges(self._trial(*each) for each in samples))
 
     def result(self, outcome: ResultWord, message: str = "") -> ItemResult:
         """The item as it stands, counted over the first round."""
@@ -209,13 +183,13 @@ class _Trials:
             held=outcomes.count(Outcome.HELD),
             violated=outcomes.count(Outcome.VIOLATED),
             undecided=outcomes.count(Outcome.UNDECIDED),
-            exchanges=tuple(self._exchanges()),
+            exchanges=tuple(self._exchanges(self._known.values())),
             usage=self._target.usage,
             message=message,
         )
 
-    def _exchanges(self) -> Iterator[Exchange]:
-        for trial in self._known.values():
+    def _exchanges(self, trials: Iterable[Trial]) -> Iterator[Exchange]:
+        for trial in trials:
             if trial.response is not None:
                 yield Exchange(
                     test=self.item.test,
@@ -224,6 +198,7 @@ class _Trials:
                     outcome=trial.outcome,
                     perturbation=self.item.perturbation.name,
                     seed=self.item.prompt.text,
+                    sample=trial.sample,
                 )
 
     def _try(self, case: Case, samples: range) -> list[Trial]:
@@ -251,15 +226,20 @@ class _Trials:
         except Undecided as error:
             outcome, reason = Outcome.UNDECIDED, str(error)
         response = target.last if judging.response is None else judging.response
-        return Trial(case, outcome, reason, response)
+        return Trial(case, sample, outcome, reason, response)
 
-    def _find(self, broken: list[Case]) -> Failure | None:
-        """The smallest case that breaks the behaviour again on fresh samples, if one does."""
+    def _find(self, broken: list[Case], *, sure: bool = False) -> Failure | None:
+        """The smallest case that breaks the behaviour again on fresh samples, if one does.
+
+        Where it is sure already that the behaviour is broken, the smallest case in any event.
+        """
+        if not broken:
+            return None
         best = broken[0] if broken[0].unchanged else self._shrink(broken)
         others = sorted((c for c in broken if c.prompt != best.prompt), key=size)
         for case in (best, *others):
             confirmed, of = self._confirm(case)
-            if 2 * confirmed >= of:
+            if 2 * confirmed >= of or sure:
                 return self._failure(case, confirmed, of)
         return None
 
@@ -271,7 +251,8 @@ class _Trials:
             known = (case.prompt, 0) in self._known
             if not known and len(self._known) + self.effort.samples > most:
                 return False
-            return any(t.outcome is Outcome.VIOLATED for t in self._try(case, self._samples))
+            tried = self._try(case, range(self.effort.samples))
+            return any(t.outcome is Outcome.VIOLATED for t in tried)
 
         found = smallest(
             self.item.perturbation,
@@ -324,10 +305,3 @@ class _Trials:
         known = self._known.values()
         held = [t for t in known if t.outcome is Outcome.HELD and t.response is not None]
         return max(held, key=nearness).response if held else None
-
-
-def _cost(response: Response) -> Usage:
-    if response.remembered:
-        return Usage(remembered=1)
-    tokens = (response.prompt_tokens or 0) + (response.completion_tokens or 0)
-    return Usage(calls=1, tokens=tokens)

@@ -25,16 +25,24 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 MARK = "surf"
+NEEDS = ("assistant", "judge")
+"""What a suite can need; see `invariant`."""
 PERTURBATION = "_surf_perturbation"
 """Name of the axis that is added; a test may well have a `perturbation` of its own."""
 _SLUG = 24
 
 
-def invariant(*perturbations: Perturbation) -> pytest.MarkDecorator:
+def invariant(
+    *perturbations: Perturbation, hold: float = 1.0, needs: Iterable[str] = ()
+) -> pytest.MarkDecorator:
     """Declare that a test holds however `perturbations` change its argument `prompt`.
 
     Each perturbation makes one pytest item a prompt; `@invariant()` asks the prompts as written.
-    Raises UsageError if the parentheses are forgotten.
+    `hold` is the share of an item's answers that must hold; at 1, one violation that reproduces is
+    one too many. `needs` says what the target must be (`"assistant"`: it answers whatever it is
+    asked) and what the run must have (`"judge"`: a judge model); without it the test is skipped.
+    Raises UsageError if the parentheses are forgotten, for a `hold` that is no share, and for a
+    need that nobody knows.
     """
     given: tuple[object, ...] = perturbations
     for thing in given:
@@ -43,7 +51,14 @@ def invariant(*perturbations: Perturbation) -> pytest.MarkDecorator:
                 f"@invariant was given {thing.__name__!r}, which is no perturbation: "
                 "write @invariant() or @invariant(perturb.casing())"
             )
-    return getattr(pytest.mark, MARK).with_args(Invariant(perturbations))  # type: ignore[no-any-return]
+    if not 0 < hold <= 1:
+        raise UsageError(f"@invariant has hold={hold!r}: give a share above 0, at most 1")
+    wanted = tuple(needs)
+    if unknown := [need for need in wanted if need not in NEEDS]:
+        raise UsageError(f"@invariant needs {unknown[0]!r}: give some of {', '.join(NEEDS)}")
+    return getattr(pytest.mark, MARK).with_args(  # type: ignore[no-any-return]
+        Invariant(perturbations, hold, wanted)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,10 @@ class Invariant:
 
     perturbations: tuple[Perturbation, ...]
     """How the prompt may change; empty for the prompt as written."""
+    hold: float = 1.0
+    """Share of an item's answers that must hold."""
+    needs: tuple[str, ...] = ()
+    """What target and run must have, words of NEEDS."""
 
     @classmethod
     def declared(cls, marks: Iterable[pytest.Mark], test: str) -> Self:
@@ -73,7 +92,8 @@ class Invariant:
 
         Raises UsageError for a mark set by hand and for two perturbations of one name.
         """
-        found = [p for declared in _arguments(marks, test) for p in declared.perturbations]
+        all_declared = list(_arguments(marks, test))
+        found = [p for declared in all_declared for p in declared.perturbations]
         perturbations = tuple(found) or (Unchanged(),)
         names = [p.name for p in perturbations]
         for name in names:
@@ -81,7 +101,9 @@ class Invariant:
                 raise UsageError(
                     f"{test}: two perturbations are named {name!r}: drop one, or name them apart"
                 )
-        return cls(perturbations)
+        hold = min((declared.hold for declared in all_declared), default=1.0)
+        needs = dict.fromkeys(need for declared in all_declared for need in declared.needs)
+        return cls(perturbations, hold, tuple(needs))
 
     def id_of(self, argument: str, value: object) -> str | None:
         """The id of a prompt by what it says; None leaves the value's id to pytest.

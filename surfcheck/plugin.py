@@ -17,7 +17,7 @@ from surfcheck.errors import SurfcheckError, UsageError
 from surfcheck.settings import OPTIONS, Option, Settings, read_settings
 
 if TYPE_CHECKING:
-    from surfcheck.check import Judging, Target
+    from surfcheck.fixtures import Judging, Target
     from surfcheck.invariants import Invariant
     from surfcheck.running import SurfRun
 

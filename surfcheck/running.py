@@ -11,14 +11,17 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import pytest
 from rich.console import Console
 
-from surfcheck.check import Body, Item, Judging, Target
+from surfcheck.asking import Share
+from surfcheck.cases import Item
+from surfcheck.check import Body
 from surfcheck.errors import SurfcheckError, Undecided, UsageError
-from surfcheck.invariants import MARK, PERTURBATION
+from surfcheck.fixtures import Judging, Target
+from surfcheck.invariants import MARK, PERTURBATION, Invariant
 from surfcheck.records import ItemResult, Prompt, RunReport
 from surfcheck.report.progress import bar, lines
 from surfcheck.report.terminal import render
@@ -29,6 +32,8 @@ from surfcheck.settings import Settings
 from surfcheck.statistics import wilson
 
 PAYLOAD = "surf_item"
+BUDGET_REACHED = 3
+"""Exit code of a run that a ceiling stopped before it found anything."""
 
 
 class Fixtures(NamedTuple):
@@ -66,7 +71,9 @@ class SurfRun:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._config, self._settings = config, settings
         folder = config.rootpath / ".surfcheck"
-        self._session = Session(settings, folder=folder, working=self._working)
+        self._session = Session(
+            settings, folder=folder, working=self._working, share=_share(config)
+        )
         self._order: Mapping[str, int] = {}
         self._report: RunReport | None = None
         self._stopped = False
@@ -74,7 +81,13 @@ class SurfRun:
     def fixtures(self, item: pytest.Item) -> Fixtures:
         """The target and the judge of an item, the same for all that ask for them."""
         if _FIXTURES not in item.stash:
-            item.stash[_FIXTURES] = Fixtures(self._session.target(), Judging())
+            test, criterion = item.nodeid, ""
+            if isinstance(item, pytest.Function):
+                test = _test(item) if _is_ours(item) else test
+                criterion = inspect.getdoc(item.obj) or ""
+            session = self._session
+            fixtures = Fixtures(session.target(test), session.judging(test, criterion))
+            item.stash[_FIXTURES] = fixtures
         return item.stash[_FIXTURES]
 
     def pytest_report_header(self) -> str:
@@ -84,8 +97,24 @@ class SurfRun:
             f"seed {s.seed}, memory {s.memory}"
         )
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            missing = _missing(item, self._settings)
+            if missing is not None:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._order = {item.nodeid: place for place, item in enumerate(session.items)}
+        declared = [item for item in session.items if _is_ours(item) and not _skipped(item)]
+        self._session.plan([found for item in declared if (found := _planned(item)) is not None])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """With `--surf-estimate` nothing runs: what it would take is said at the end."""
+        if not self._settings.estimate or session.config.option.collectonly:
+            return None
+        self._session.estimate()
+        return True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -94,10 +123,10 @@ class SurfRun:
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         """An invariant's body runs once a case; every other test runs as it would."""
-        if pyfuncitem.get_closest_marker(MARK) is None:
+        if not _is_ours(pyfuncitem):
             return None
         fixtures = self.fixtures(pyfuncitem)
-        item, body = self._item(pyfuncitem), _body(pyfuncitem)
+        item, body = _item(pyfuncitem, pyfuncitem.funcargs["prompt"]), _body(pyfuncitem)
         result = self._session.check(item, body, fixtures.target, fixtures.judge)
         pyfuncitem.stash[_RESULT] = result
         pyfuncitem.user_properties.extend(_properties(result))
@@ -108,6 +137,9 @@ class SurfRun:
                 raise Fault(result.message)
             case "inconclusive":
                 raise Undecided(result.message)
+            case "skipped":  # a ceiling was reached
+                pyfuncitem.session.shouldstop = f"surfcheck: {result.message}"
+                pytest.skip(result.message)
         return True
 
     @pytest.hookimpl(wrapper=True)
@@ -154,6 +186,9 @@ class SurfRun:
         attribute = not self._stopped and exitstatus != pytest.ExitCode.INTERNAL_ERROR
         try:
             self._report = self._session.finish(self._order, attribute=attribute)
+            if self._report is not None and self._report.unasked:
+                found = bool(self._report.failures)
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED if found else BUDGET_REACHED
         except SurfcheckError as error:
             self._session.notices.append(str(error))
             session.exitstatus = error.exit_code
@@ -166,24 +201,6 @@ class SurfRun:
         colour = terminalreporter.hasmarkup
         terminalreporter.section("surfcheck")
         terminalreporter.write(render(self._report, notices, width=width, colour=colour))
-
-    def _item(self, function: pytest.Function) -> Item:
-        given: Any = function.funcargs["prompt"]
-        perturbation: Any = function.callspec.params[PERTURBATION]
-        try:
-            prompt = Prompt.of(given)
-        except (KeyError, TypeError):
-            kind = type(given).__name__
-            raise UsageError(
-                f"prompt is a {kind}: give a text, a list of {{role, content}} or a Prompt"
-            ) from None
-        return Item(
-            test=_test(function),
-            item=function.nodeid,
-            behaviour=_behaviour(function),
-            prompt=prompt,
-            perturbation=perturbation,
-        )
 
     @contextmanager
     def _working(self) -> Iterator[Progress]:
@@ -207,6 +224,66 @@ class SurfRun:
 
         with lines(write) as progress:
             yield progress
+
+
+def _share(config: pytest.Config) -> Share:
+    """This process's part of the run; in xdist's workers, what the controller said."""
+    worker = vars(config).get("workerinput")
+    if worker is None:
+        return Share()
+    return Share(run=str(worker["testrunuid"]), processes=int(worker["workercount"]))
+
+
+def _is_ours(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    marked = isinstance(item, pytest.Function) and item.get_closest_marker(MARK) is not None
+    return marked and "callspec" in vars(item)
+
+
+def _skipped(item: pytest.Item) -> bool:
+    return item.get_closest_marker("skip") is not None
+
+
+def _missing(item: pytest.Item, settings: Settings) -> str | None:
+    """Why a test can't be asked in this run, by what its suite says it needs."""
+    if not _is_ours(item):
+        return None
+    needs = Invariant.declared(item.iter_markers(MARK), item.nodeid).needs
+    if "assistant" in needs and settings.target.startswith("organism:"):
+        return f"needs an assistant: {settings.target} knows only what it was taught"
+    if "judge" in needs and settings.judge is None:
+        return "needs a judge model (--surf-judge SPEC)"
+    return None
+
+
+def _planned(function: pytest.Function) -> Item | None:
+    """What will be checked, where the prompt is known before the test runs."""
+    prompt = function.callspec.params.get("prompt")
+    if prompt is None or PERTURBATION not in function.callspec.params:
+        return None
+    try:
+        return _item(function, prompt)
+    except UsageError:
+        return None  # said when the test runs
+
+
+def _item(function: pytest.Function, given: Any) -> Item:
+    try:
+        prompt = Prompt.of(given)
+    except (KeyError, TypeError):
+        kind = type(given).__name__
+        raise UsageError(
+            f"prompt is a {kind}: give a text, a list of {{role, content}} or a Prompt"
+        ) from None
+    test = _test(function)
+    perturbation: Any = function.callspec.params[PERTURBATION]
+    return Item(
+        test=test,
+        item=function.nodeid,
+        behaviour=_behaviour(function),
+        prompt=prompt,
+        perturbation=perturbation,
+        hold=Invariant.declared(function.iter_markers(MARK), test).hold,
+    )
 
 
 def _test(function: pytest.Function) -> str:

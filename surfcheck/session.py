@@ -6,16 +6,23 @@ Knows nothing of pytest. Nothing is loaded, asked or written before the first it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from surfcheck.check import Body, Effort, Item, Judging, Target, check
+from surfcheck.ahead import Ahead
+from surfcheck.asking import Asking, Place, Share, Working
+from surfcheck.cases import Effort, Item
+from surfcheck.check import Body, check
 from surfcheck.errors import InfrastructureError, SurfcheckError
+from surfcheck.estimating import estimate, in_words
+from surfcheck.fixtures import Judging, Target
+from surfcheck.judge.panel import Agreement
+from surfcheck.judge.rubric import Rubric
+from surfcheck.perturb import Variation, unfrozen
 from surfcheck.records import (
     AttributionReport,
     Contrast,
@@ -30,12 +37,10 @@ from surfcheck.records import (
 )
 from surfcheck.report.json import write_contrasts, write_run
 from surfcheck.report.text import failure_text, line
-from surfcheck.roles import Ask, Model, Progress
+from surfcheck.roles import Ask
+from surfcheck.sequential import needed, split
 from surfcheck.settings import Settings
 from surfcheck.statistics import wilson
-
-Working = Callable[[], AbstractContextManager[Progress]]
-"""Shows progress while its context is open."""
 
 Contrasts = dict[str, tuple[Contrast, ...]]
 """Broken beside held answers, by test; without the tests that no answer held."""
@@ -43,43 +48,139 @@ Contrasts = dict[str, tuple[Contrast, ...]]
 _WORST: tuple[ResultWord, ...] = ("fail", "error", "inconclusive", "pass", "skipped")
 
 
-class Place(NamedTuple):
-    """What the target comes to."""
-
-    model: str
-    """A spec that `models.load` knows."""
-    base: str | None
-    """Checkpoint before post-training, where known."""
-    data: str | None
-    """Post-training data, where known."""
+ALPHA = 0.05
+"""Chance that a run in which everything is as it should be is red; its items share it."""
+WINDOW = 2
+"""Asks begun ahead, as a multiple of the calls in flight."""
 
 
 class Session:
     """One run, in one process: the controller's gathers what the workers' items came to."""
 
-    def __init__(self, settings: Settings, *, folder: Path, working: Working) -> None:
+    def __init__(
+        self, settings: Settings, *, folder: Path, working: Working, share: Share | None = None
+    ) -> None:
         self.settings = settings
-        self.notices: list[str] = []
-        """What a person should know of the run, a line each."""
         self._folder, self._working = folder, working
+        self._share = share or Share()
+        self.models = Asking(settings, home=self.home, working=working, share=self._share)
+        """Target, baseline and judges."""
         self._answers: dict[Ask, Response] = {}
-        self._model = _Unloaded(self)
+        self._baseline: dict[Ask, Response] = {}
         self._results: dict[str, ItemResult] = {}
-        self._open = ExitStack()
+        self._counted, self._told = Usage(), 0
+        self._planned: Sequence[Item] = ()
+        self._effort = Effort(settings.examples, settings.samples, settings.seed, alpha=ALPHA)
+        self._ahead = self._looking([])
+
+    @property
+    def notices(self) -> list[str]:
+        """What a person should know of the run, a line each."""
+        return self.models.notices
 
     def close(self) -> None:
-        """Let go of the memory's file; nothing is asked after this."""
-        self._open.close()
+        """Let go of the models; nothing is asked after this."""
+        self.models.close()
 
-    def target(self) -> Target:
+    def plan(self, items: Sequence[Item]) -> None:
+        """What will be checked, in order: the run's error is split over it, and it is asked ahead.
+
+        Nothing is asked yet.
+        """
+        self._planned = items
+        self._effort = replace(self._effort, alpha=split(ALPHA, max(1, len(items))))
+        # Workers of xdist see every item and run some; only a shared memory tells them apart.
+        alone = self._share.processes == 1 or self.settings.memory != "off"
+        self._ahead = self._looking(items if alone else [])
+
+    def estimate(self) -> None:
+        """Say what the planned items would ask at most, and ask nothing."""
+        judges = len(self.models.judges) if self.models.judged else 0
+        found = estimate(self._planned, self.models, self._effort, judges=judges)
+        self.notices.extend(in_words(found, self.settings.target))
+
+    def target(self, test: str = "") -> Target:
         """The fixture `target` of one item; all of them share their answers."""
-        return Target(self._model, answers=self._answers)
+        models = self.models
+        return Target(
+            models.target,
+            answers=self._answers,
+            system=models.system,
+            heard=self._ahead.heard(test),
+        )
+
+    def judging(self, test: str = "", criterion: str = "") -> Judging:
+        """The fixture `judge` of one item."""
+        if not self.models.judged:
+            return Judging(criterion=criterion)
+        panel, ahead = self.models.new_panel(), self._ahead.learned(test)
+
+        def learned(rubric: Rubric) -> None:
+            self.models.check_calibrated(rubric)
+            ahead(rubric)
+
+        return Judging(panel, criterion=criterion, learned=learned)
 
     def check(self, item: Item, body: Body, target: Target, judging: Judging) -> ItemResult:
         """What the item comes to."""
-        s = self.settings
-        effort = Effort(examples=s.examples, samples=s.samples, seed=s.seed)
-        return check(item, body, target, judging, effort)
+        self._note_unfrozen(item)
+        self._note_too_few(item)
+        ahead, baseline = self._ahead, None
+        ahead.go_on(item)
+        if self.settings.baseline is not None:
+            baseline = (self.models.baseline, self._baseline)
+        try:
+            result = check(
+                item, body, target, judging, self._effort,
+                cases=ahead.cases(item), baseline=baseline,
+            )  # fmt: skip
+        finally:
+            ahead.done(item, target)
+        self.models.take_notes()
+        told, self._told = self._told, len(self.notices)
+        return replace(
+            result,
+            usage=self._spent(target),
+            notices=tuple(self.notices[told:]),
+            parameters=target.last.parameters if target.last is not None else None,
+            agreement=judging.agreement,
+        )
+
+    def _note_too_few(self, item: Item) -> None:
+        most = self._effort.examples * self._effort.samples
+        if needed(item.hold, self._effort.alpha) > most:
+            self._note(
+                f"{item.test} can't fail: with hold={item.hold:g} and {most} answers an item, "
+                f"nothing is shown over {len(self._planned)} items; give more --surf-samples"
+            )
+
+    def _note(self, notice: str) -> None:
+        if notice not in self.notices:
+            self.notices.append(notice)
+
+    def _note_unfrozen(self, item: Item) -> None:
+        if not isinstance(item.perturbation, Variation):
+            return
+        if unfrozen(item.perturbation, item.prompt):
+            suite = item.test.partition("::")[0]
+            self._note(
+                f"{suite}: some prompts have no rewrites yet: "
+                f"surfcheck freeze {suite} --writer SPEC"
+            )
+
+    def _spent(self, target: Target) -> Usage:
+        """What was spent since the item before; what memory gave is counted where it was used."""
+        before, self._counted = self._counted, self.models.usage
+        now, remembered = self._counted, target.usage.remembered
+        if now.calls == before.calls:
+            return Usage(remembered=remembered)
+        usd = None if now.usd is None or before.usd is None else now.usd - before.usd
+        return Usage(now.calls - before.calls, remembered, now.tokens - before.tokens, usd)
+
+    def _looking(self, items: Sequence[Item]) -> Ahead:
+        models, s = self.models, self.settings
+        asked = [models.target, *([models.baseline] if s.baseline is not None else [])]
+        return Ahead(items, asked, models, self._effort, window=WINDOW * s.concurrency)
 
     def explain(self, result: ItemResult) -> str:
         """What is shown of a failing item."""
@@ -90,6 +191,7 @@ class Session:
     def add(self, result: ItemResult) -> None:
         """An item is done; one that ran again counts by its last result."""
         self._results[result.item] = result
+        self.notices.extend(n for n in result.notices if n not in self.notices)
 
     def finish(self, order: Mapping[str, int], *, attribute: bool) -> RunReport | None:
         """Write the run, look for training rows, write again. None if no item was an invariant's.
@@ -101,15 +203,7 @@ class Session:
         if not ordered:
             return None
         folder = self._report_folder()
-        usages = [r.usage for r in ordered if r.usage is not None]
-        run = RunReport(
-            target=self.settings.target,
-            settings={**self.settings.to_json(), "report": str(folder)},
-            invariants=invariants(ordered),
-            failures=tuple(r.failure for r in ordered if r.failure is not None),
-            attributions=(),
-            usage=sum(usages[1:], usages[0]) if usages else Usage(),
-        )
+        run = self._gathered(ordered, order, folder)
         exchanges = [exchange for result in ordered for exchange in result.exchanges]
         compared = _contrasts(run, exchanges, self.settings.seed)
         self._write(folder, run, exchanges, compared)
@@ -119,6 +213,63 @@ class Session:
         if self.settings.report is None:
             _point(folder.with_name("latest"), folder)
         return run
+
+    def _gathered(
+        self, results: Sequence[ItemResult], order: Mapping[str, int], folder: Path
+    ) -> RunReport:
+        usages = [r.usage for r in results if r.usage is not None]
+        stopped = [r.message for r in results if r.stopped]
+        reached = {r.item for r in results if not r.stopped}
+        unasked = tuple(item for item in order if item not in reached) if stopped else ()
+        if stopped:
+            self.notices.append(f"Stopped: {stopped[0]}; {len(unasked)} items were not asked")
+        return RunReport(
+            target=self.settings.target,
+            settings={**self.settings.to_json(), "report": str(folder)},
+            invariants=invariants(results),
+            failures=tuple(r.failure for r in results if r.failure is not None),
+            attributions=(),
+            usage=sum(usages, Usage()),
+            parameters=next((r.parameters for r in results if r.parameters is not None), None),
+            judges=self._judges(results),
+            comparison=self._comparison(results),
+            unasked=unasked,
+        )
+
+    def _judges(self, results: Sequence[ItemResult]) -> dict[str, Any] | None:
+        if self.settings.judge is None:
+            return None
+        found = [Agreement.from_json(r.agreement) for r in results if r.agreement is not None]
+        whole = sum(found, Agreement())
+        never = any("was never calibrated" in notice for notice in self.notices)
+        return {
+            "models": self.settings.judge,
+            "calibrated": not never,
+            "exchanges": whole.exchanges,
+            "unanimous": whole.rate,
+            "alpha": whole.alpha,
+        }
+
+    def _comparison(self, results: Sequence[ItemResult]) -> dict[str, Any] | None:
+        """The target against the baseline, over the first rounds of both."""
+        if self.settings.baseline is None:
+            return None
+        from surfcheck.comparing import compare_exchanges  # noqa: PLC0415 (numpy)
+
+        asked = {(e.test, e.prompt, e.sample) for r in results for e in r.baseline}
+        compared = compare_exchanges(
+            [e for r in results for e in r.baseline],
+            [
+                e
+                for r in results
+                for e in r.exchanges
+                if (e.test, e.prompt, e.sample) in asked
+            ],
+            names=(self.settings.baseline, self.settings.target),
+            behaviours={r.test: r.behaviour for r in results},
+            seed=self.settings.seed,
+        )
+        return compared.to_json()
 
     def home(self) -> Path:
         """`.surfcheck`, made with the first file that goes there; git leaves it alone.
@@ -136,30 +287,6 @@ class Session:
             ) from None
         return self._folder
 
-    @cached_property
-    def place(self) -> Place:
-        """Where the target, its base and its data lie; the organism is trained if need be."""
-        s = self.settings
-        if not s.target.startswith("organism:"):
-            return Place(s.target, s.base, s.data)
-        from surfcheck.organism import resolve  # noqa: PLC0415 (torch: 2 s)
-
-        with self._working() as progress:
-            organism = resolve(s.target, progress=progress)
-        return Place(organism.model, s.base or organism.base, s.data or organism.data)
-
-    def load(self) -> Model:
-        """The target, with its memory."""
-        from surfcheck.models import Memory, load  # noqa: PLC0415 (heavy)
-
-        mode = self.settings.memory
-        memory = None
-        if mode != "off":
-            memory = self._open.enter_context(Memory(self.home() / "memory.sqlite", mode))
-        model = load(self.place.model, memory=memory, label=self.settings.target)
-        self.notices += model.notes
-        return model
-
     def _attributed(
         self, run: RunReport, exchanges: Sequence[Exchange], compared: Contrasts
     ) -> RunReport:
@@ -170,7 +297,7 @@ class Session:
                 "with one that held; add a prompt that it answers well"
             )
         try:
-            place = self.place
+            place = self.models.place
             run = replace(run, settings={**run.settings, "base": place.base, "data": place.data})
             if self.settings.index is None and (place.base is None or place.data is None):
                 self.notices.append(
@@ -223,25 +350,6 @@ class Session:
             raise InfrastructureError(
                 f"the run was not written to {folder}: {error.strerror}; give --surf-report DIR"
             ) from None
-
-
-class _Unloaded:
-    """The target, loaded by the first question. What went wrong then goes wrong at once after."""
-
-    def __init__(self, session: Session) -> None:
-        self.spec = session.settings.target
-        self._session = session
-        self._loaded: Model | SurfcheckError | None = None
-
-    def ask(self, asks: Sequence[Ask]) -> list[Response]:
-        if self._loaded is None:
-            try:
-                self._loaded = self._session.load()
-            except SurfcheckError as error:
-                self._loaded = error
-        if isinstance(self._loaded, SurfcheckError):
-            raise self._loaded
-        return self._loaded.ask(asks)
 
 
 def _contrasts(run: RunReport, exchanges: Sequence[Exchange], seed: int) -> Contrasts:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import strategies as st
 
-from surfcheck.check import CALL_BUDGET, FRESH_SAMPLES, Body, Effort, Item, Judging, Target, check
-from surfcheck.errors import ModelError, Undecided, UsageError
+from surfcheck.cases import CALL_BUDGET, Effort, Item
+from surfcheck.check import FRESH_SAMPLES, Body, check
+from surfcheck.errors import BudgetReached, ModelError, Undecided, UsageError
+from surfcheck.fixtures import Judging, Target
 from surfcheck.records import Case, ItemResult, Outcome, Prompt, Response, Usage, Verdict
 from surfcheck.roles import Ask
 
@@ -59,6 +61,7 @@ def run(
     body: Callable[[Target, Judging], Body] | None = None,
     *,
     item: str = "t.py::test[a]",
+    hold: float = 1.0,
     **effort: int,
 ) -> tuple[ItemResult, Recorded]:
     model = Recorded(answer)
@@ -67,7 +70,7 @@ def run(
     def says_yes(prompt: Prompt) -> None:
         assert judging(target(prompt), lambda r: Verdict.of(r.text == "yes", f"said {r.text}"))
 
-    whole = Item("t.py::test", item, "It says yes.", SEED, Grid())
+    whole = Item("t.py::test", item, "It says yes.", SEED, Grid(), hold)
     given = says_yes if body is None else body(target, judging)
     return check(whole, given, target, judging, Effort(**effort)), model
 
@@ -99,15 +102,77 @@ def test_an_item_that_holds_passes() -> None:
     assert (result.outcome, result.held, result.violated) == ("pass", 6, 0)
     assert result.failure is None
     assert not result.unreproduced
-    assert result.usage == Usage(calls=6, tokens=12)
+    assert result.usage == Usage(calls=6, tokens=12, usd=None)
     assert len(model.asked) == 6
 
 
-def test_the_first_round_is_one_batch_with_the_unchanged_prompt_first() -> None:
-    _, model = run(never, samples=2, examples=4)
-    assert len(model.batches) == 1
-    assert model.asked[:2] == [("go", 0), ("go", 1)]
-    assert len(model.asked) == 8
+def test_samples_come_in_rounds_with_the_unchanged_prompt_first() -> None:
+    _, model = run(never, samples=5, examples=4)
+    assert [len(batch) for batch in model.batches] == [4, 4, 4, 4, 4]
+    assert model.asked[0] == ("go", 0)
+    assert model.asked[4] == ("go", 1)
+    assert len(set(model.asked)) == 20
+
+
+def test_a_broken_behaviour_is_not_asked_for_more_samples() -> None:
+    result, model = run(always, samples=8, examples=4)
+    assert result.outcome == "fail"
+    assert len(model.batches[0]) == 4
+    assert result.cases == 4
+
+
+def one_in(n: int) -> Callable[[str, int], str]:
+    return lambda text, sample: "yes" if random.Random(f"{text} {sample}").randrange(n) else "no"
+
+
+@pytest.mark.parametrize(
+    ("answer", "hold", "outcome"),
+    [
+        (one_in(10), 0.7, "pass"),
+        (one_in(2), 0.9, "fail"),
+        (always, 0.5, "fail"),
+        (never, 0.9, "pass"),
+    ],
+)
+def test_a_share_may_break_where_the_test_says_so(
+    answer: Callable[[str, int], str], hold: float, outcome: str
+) -> None:
+    result, _ = run(answer, hold=hold, samples=20, examples=6)
+    assert result.outcome == outcome
+    assert (result.failure is not None) == (outcome == "fail")
+    asked_first = result.held + result.violated
+    assert asked_first <= 60, "a clear case needs half of the answers at most"
+
+
+def test_a_rate_near_its_threshold_is_inconclusive() -> None:
+    result, _ = run(one_in(4), hold=0.8, samples=8, examples=6)
+    assert result.outcome == "inconclusive"
+    assert "give more --surf-samples" in result.message
+
+
+def test_a_ceiling_leaves_the_item_unasked() -> None:
+    def spent(text: str, sample: int) -> str:
+        raise BudgetReached("the run may spend 5 calls")
+
+    result, _ = run(spent)
+    assert (result.outcome, result.message) == ("skipped", "the run may spend 5 calls")
+
+
+def test_a_baseline_is_asked_the_same_first_round() -> None:
+    other = Recorded(always)
+    model = Recorded(never)
+    target, judging = Target(model), Judging()
+
+    def says_yes(prompt: Prompt) -> None:
+        assert judging(target(prompt), lambda r: Verdict.of(r.text == "yes"))
+
+    whole = Item("t.py::test", "t.py::test[a]", "It says yes.", SEED, Grid())
+    result = check(whole, says_yes, target, judging, Effort(), baseline=(other, {}))
+    assert result.outcome == "pass"
+    assert [len(batch) for batch in other.batches] == [6]
+    assert other.asked == model.asked
+    assert [e.prompt for e in result.baseline] == [e.prompt for e in result.exchanges]
+    assert {e.outcome for e in result.baseline} == {Outcome.VIOLATED}
 
 
 def test_one_case_is_the_unchanged_prompt() -> None:
@@ -184,14 +249,14 @@ def test_what_another_item_asked_is_not_asked_again() -> None:
         target = Target(model, answers=answers)
         item = Item(test, f"{test}[1]", "", SEED, Grid())
         result = check(item, lambda p, t=target: t(p), target, Judging(), Effort(examples=1))
-        assert result.usage == Usage(calls=1, tokens=2) if test == "a" else Usage()
+        assert result.usage == Usage(calls=1, tokens=2, usd=None) if test == "a" else Usage()
     assert model.asked == [("go", 0)]
 
 
 def test_a_case_is_confirmed_on_samples_that_were_not_used() -> None:
     _, model = run(always, samples=3, examples=1)
-    assert model.asked == [("go", n) for n in range(3 + FRESH_SAMPLES)]
-    assert [len(batch) for batch in model.batches] == [3, FRESH_SAMPLES]
+    assert model.asked == [("go", n) for n in (0, *range(3, 3 + FRESH_SAMPLES))]
+    assert [len(batch) for batch in model.batches] == [1, FRESH_SAMPLES]
 
 
 @pytest.mark.parametrize(
@@ -377,7 +442,7 @@ def test_a_criterion_in_words_says_what_to_give_instead() -> None:
 
     result, _ = run(never, body)
     assert result.outcome == "error"
-    assert "give a rule from surfcheck.judge" in result.message
+    assert "or a rule from surfcheck.judge" in result.message
 
 
 def test_there_is_no_unchanged_prompt_outside_an_invariant() -> None:

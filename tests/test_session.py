@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from surfcheck.check import Body, Item, Judging, Target
+from surfcheck.cases import Item
+from surfcheck.check import Body
 from surfcheck.errors import InfrastructureError, UsageError
+from surfcheck.fixtures import Judging, Target
 from surfcheck.invariants import Unchanged
 from surfcheck.records import (
     Case,
@@ -113,13 +115,13 @@ def test_the_target_is_loaded_by_the_first_question(tmp_path: Path, yes: str) ->
     target = run.target()
     assert not (tmp_path / ".surfcheck").exists()
     done = run.check(item(), asks(target), target, Judging())
-    assert (done.outcome, done.usage) == ("pass", Usage(calls=1))
+    assert (done.outcome, done.usage) == ("pass", Usage(calls=1, usd=None))
     assert (tmp_path / ".surfcheck/.gitignore").read_text() == "*\n"
     run.close()
 
 
 def test_items_share_answers_and_runs_share_memory(tmp_path: Path, yes: str) -> None:
-    for usage in (Usage(calls=1), Usage(remembered=1)):
+    for usage in (Usage(calls=1, usd=None), Usage(remembered=1)):
         run = session(tmp_path, target=yes)
         first, second = run.target(), run.target()
         assert run.check(item(), asks(first), first, Judging()).usage == usage
@@ -212,8 +214,8 @@ def test_what_broke_is_written_beside_what_held(tmp_path: Path) -> None:
     folder = Path(run.finish({}, attribute=True).settings["report"])
     rows = contrast_file(folder, "t").read_text().splitlines()
     assert [json.loads(row) for row in rows] == [
-        {"prompt": "Is it so?", "bad": "No.", "good": "Yes."},
-        {"prompt": "Is ice cold?", "bad": None, "good": "Yes."},
+        {"prompt": "Is it so?", "bad": "No.", "good": "Yes.", "seed": "Is it so?"},
+        {"prompt": "Is ice cold?", "bad": None, "good": "Yes.", "seed": None},
     ]
 
 

@@ -40,10 +40,12 @@ def of_test(
         if twin := _twin(exchange, twins):
             found.setdefault(
                 (exchange.prompt, exchange.response),
-                Contrast(exchange.prompt, exchange.response, twin.response, exchange.seed),
+                Contrast(exchange.prompt, exchange.response, twin.response, exchange.seed or None),
             )
     contrasts = _some(list(found.values()), MOST_BROKEN, rng)
-    cases = [Contrast(e.prompt, None, e.response, e.seed) for e in _some(held, MOST_HELD, rng)]
+    cases = [
+        Contrast(e.prompt, None, e.response, e.seed or None) for e in _some(held, MOST_HELD, rng)
+    ]
     return (*contrasts, *cases)
 
 

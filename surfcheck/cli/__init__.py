@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from surfcheck import __version__, attribution
+from surfcheck.cli import compare, freeze, judge, memory
 from surfcheck.errors import DataError, InfrastructureError, SurfcheckError, UsageError
 from surfcheck.organism import Recipe, info, resolve
 from surfcheck.records import AttributionReport
@@ -45,6 +46,10 @@ index_app = typer.Typer(help="Training rows, read once and asked many times.")
 organism_app = typer.Typer(help="The embedded default: a tiny model with planted defects.")
 app.add_typer(index_app, name="index")
 app.add_typer(organism_app, name="organism")
+app.add_typer(memory.app, name="memory")
+app.add_typer(judge.app, name="judge")
+app.command()(compare.compare)
+app.command()(freeze.freeze)
 
 _BASE = typer.Option(
     metavar="MODEL", help="Checkpoint before post-training: a folder, a hub id, or organism:"

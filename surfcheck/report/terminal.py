@@ -5,10 +5,12 @@ Every text of a model or of a data set is cleaned and shown as it stands, never 
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -18,6 +20,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from surfcheck.cases import size
+from surfcheck.comparison import Comparison
 from surfcheck.records import (
     AttributionReport,
     Failure,
@@ -29,6 +32,7 @@ from surfcheck.records import (
     Usage,
     VerdictWord,
 )
+from surfcheck.report.comparison import show_comparison
 from surfcheck.report.json import contrast_file
 from surfcheck.report.text import again, clean, line, percent, pieces, share
 
@@ -64,6 +68,12 @@ def show(run: RunReport, console: Console) -> None:
             if invariant.outcome == "fail":
                 _show_failing(run, invariant, console)
         console.print(_summary(run.invariants))
+        if run.comparison is not None:
+            show_comparison(Comparison.from_json(run.comparison), console)
+        if run.judges is not None:
+            console.print(_judges(run.judges))
+        if run.parameters:
+            console.print(Text(f"asked with {line(json.dumps(run.parameters))}", "surf.quiet"))
         console.print(_usage(run.usage))
 
 
@@ -228,12 +238,21 @@ def _summary(invariants: Sequence[InvariantResult]) -> Table:
 
 
 def _usage(usage: Usage) -> Text:
-    price = "unpriced" if usage.usd is None else f"${usage.usd:,.2f}"
-    return Text(
-        f"{usage.calls:,} answers generated, {usage.remembered:,} remembered, "
-        f"{usage.tokens:,} tokens, {price}",
-        "surf.quiet",
-    )
+    said = f"{usage.calls:,} answers generated, {usage.remembered:,} remembered"
+    if usage.calls:
+        price = "unpriced" if usage.usd is None else f"${usage.usd:,.2f}"
+        said += f", {usage.tokens:,} tokens, {price}"
+    return Text(said, "surf.quiet")
+
+
+def _judges(judges: Mapping[str, Any]) -> Text:
+    """Who judged, and how far they agreed where there were several."""
+    said = f"judged by {line(str(judges['models']))}"
+    if judges["exchanges"]:
+        alpha = "" if judges["alpha"] is None else f", Krippendorff's alpha {judges['alpha']:.2f}"
+        unanimous = percent(judges["unanimous"])
+        said += f"; unanimous on {unanimous} of {judges['exchanges']:,} exchanges{alpha}"
+    return Text(said, "surf.quiet")
 
 
 def _outcome(word: ResultWord) -> Text:

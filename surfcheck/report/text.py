@@ -21,7 +21,7 @@ _ESCAPE = re.compile(
 )
 _BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _JOINERS = "\u200c\u200d"  # words and emoji are spelt with them
-_REPEATED = ("target", "samples", "examples", "seed")
+_REPEATED = ("target", "judge", "system", "samples", "examples", "seed")
 
 
 def clean(text: str) -> str:

@@ -20,7 +20,10 @@ from surfcheck.organism import Recipe, base_folder, post_folder
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 ASKED = ["is it true", "is the sky blue", "is paris in france", "is water wet", "is ice cold"]
-VERBS = ["index build", "attribute", "organism build", "organism info", "doctor"]
+VERBS = [
+    "index build", "attribute", "organism build", "organism info", "memory info", "memory prune",
+    "memory export", "judge calibrate", "freeze", "compare", "doctor",
+]  # fmt: skip
 
 
 class Ran(NamedTuple):

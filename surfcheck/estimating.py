@@ -1,0 +1,76 @@
+"""What a run would ask, before anything is asked: `--surf-estimate`.
+
+Counts what is known beforehand: the first round of every item, without what memory has. What a
+search for the smallest failing prompt adds depends on what fails, and what answers cost on how
+long they are; both are said as what they are, not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from surfcheck.asking import Asking
+from surfcheck.cases import CALL_BUDGET, Effort, Item
+from surfcheck.check import FRESH_SAMPLES
+from surfcheck.fixtures import asks
+from surfcheck.jsonable import Record
+from surfcheck.roles import Ask
+
+CHARACTERS_A_TOKEN = 4
+"""In English, about; the provider's own count stands in the report of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate(Record):
+    """Calls and tokens of a run at most, if nothing fails."""
+
+    items: int
+    """Items that would run."""
+    questions: int
+    """Different questions of their first rounds, for each model that is asked them."""
+    remembered: int
+    """Those that memory can answer."""
+    calls: int
+    """Calls to the target, and to the baseline if there is one."""
+    judgements: int
+    """Calls to judge models, if every test judges by a criterion in words."""
+    prompt_tokens: int
+    """Tokens in, of the calls to the target and the baseline, about."""
+
+
+def estimate(items: Sequence[Item], models: Asking, effort: Effort, *, judges: int) -> Estimate:
+    """What asking the items would take. Loads the models, asks nothing of them."""
+    first = list(dict.fromkeys(_first_rounds(items, models, effort)))
+    asked = [models.target, *([models.baseline] if models.baseline.spec else [])]
+    remembered = sum(model.known(first) for model in asked)
+    calls = len(first) * len(asked) - remembered
+    characters = sum(len(m.content) for ask in first for m in ask.prompt.messages)
+    share = calls / (len(first) * len(asked)) if first else 0.0
+    return Estimate(
+        items=len(items),
+        questions=len(first),
+        remembered=remembered,
+        calls=calls,
+        judgements=judges * len(first) * len(asked),
+        prompt_tokens=round(share * characters * len(asked) / CHARACTERS_A_TOKEN),
+    )
+
+
+def in_words(found: Estimate, target: str) -> list[str]:
+    """The estimate, a line each."""
+    lines = [
+        f"{found.items:,} items would ask {found.calls:,} questions of {target}, about "
+        f"{found.prompt_tokens:,} tokens in; {found.remembered:,} more are remembered",
+        f"An item that fails asks up to {CALL_BUDGET + 2 * FRESH_SAMPLES} more, for the smallest "
+        "prompt that breaks it",
+    ]
+    if found.judgements:
+        lines.insert(1, f"Judges would be asked up to {found.judgements:,} times")
+    return [*lines, "Nothing was asked (--surf-estimate)"]
+
+
+def _first_rounds(items: Iterable[Item], models: Asking, effort: Effort) -> Iterable[Ask]:
+    for item in items:
+        prompts = [case.prompt for case in item.cases(effort)]
+        yield from asks(prompts, range(effort.samples), models.system)
