@@ -16,6 +16,9 @@ from typing import Any
 TOP, PLANTED = 10, 8
 """Of the ten rows that an attribution puts first, how many have to be planted."""
 
+ASSISTANT = "/test_assistant_"
+"""Suites for a target that answers whatever it is asked, which the embedded model is not."""
+
 
 def problems(run: dict[str, Any], organism: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the run, a line each."""
@@ -26,7 +29,7 @@ def problems(run: dict[str, Any], organism: dict[str, Any]) -> Iterator[str]:
     for test in sorted(defects.keys() - outcomes.keys()):
         yield f"{test}: did not run"
     for test, outcome in outcomes.items():
-        wanted = "fail" if test in defects else "pass"
+        wanted = "fail" if test in defects else "skipped" if ASSISTANT in test else "pass"
         if outcome != wanted:
             yield f"{test}: is {outcome!r}, not {wanted!r}"
     reports = {report["test"]: report for report in run["attributions"]}

@@ -34,6 +34,7 @@ RUN = {
     "invariants": [
         {"test": "suites/test_fine.py::test_it", "outcome": "pass"},
         *({"test": test, "outcome": "fail"} for test in TESTS),
+        {"test": "suites/test_assistant_fine.py::test_it", "outcome": "skipped"},
     ],
     "attributions": [{"test": test, "implicated": ranked(8)} for test in TESTS],
 }
