@@ -259,12 +259,7 @@ class Session:
         asked = {(e.test, e.prompt, e.sample) for r in results for e in r.baseline}
         compared = compare_exchanges(
             [e for r in results for e in r.baseline],
-            [
-                e
-                for r in results
-                for e in r.exchanges
-                if (e.test, e.prompt, e.sample) in asked
-            ],
+            [e for r in results for e in r.exchanges if (e.test, e.prompt, e.sample) in asked],
             names=(self.settings.baseline, self.settings.target),
             behaviours={r.test: r.behaviour for r in results},
             seed=self.settings.seed,

@@ -59,7 +59,7 @@ def test_a_run_that_found_what_was_planted(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda run: run.update(schema="surfcheck/run/2"), "schema is 'surfcheck/run/2'"),
-        (lambda run: run["invariants"].pop(), f"{TESTS[1]}: did not run"),
+        (lambda run: run["invariants"].pop(2), f"{TESTS[1]}: did not run"),
         (
             lambda run: run["invariants"][1].update(outcome="pass"),
             f"{TESTS[0]}: is 'pass', not 'fail'",

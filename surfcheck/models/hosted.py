@@ -19,6 +19,7 @@ from functools import partial
 from surfcheck.errors import BudgetReached, InfrastructureError, ModelError, UsageError
 from surfcheck.models.engine import ATTEMPTS, LONGEST_WAIT, Engine, Terms, Unanswered
 from surfcheck.models.flight import Flight
+from surfcheck.models.limits import Lane
 from surfcheck.models.loaded import Then
 from surfcheck.models.memory import Memory, Remembered
 from surfcheck.models.provider import Parameters, Provider, QuotaSpent, Reply, Unsupported
@@ -49,8 +50,10 @@ class Hosted:
         self._mode = "off" if self._memory is None else self._memory.mode
         self._dropped: frozenset[str] = frozenset()
         self._reminded = self._memory is None
-        # Some more than are asked at once: those at the file, before and after.
-        self._room = asyncio.Semaphore(engine.ceiling + engine.ceiling // 4)
+        # Some more than are asked at once: those at the file, before and after. A lane, because
+        # a semaphore takes a second to let go of 10,000 who wait.
+        most = engine.ceiling + engine.ceiling // 4
+        self._room = Lane(start=most, ceiling=most)
         self._proven = isinstance(provider, Python)  # no account, no key, no name to get wrong
         self._first: asyncio.Future[None] | None = None
         self._elsewhere: dict[bytes, asyncio.Future[None]] = {}
@@ -169,7 +172,7 @@ class Hosted:
     async def _fly(self, ask: Ask, flight: Flight) -> Remembered:
         """The answer, from whoever has it first: memory, the model, or another process."""
         while True:
-            async with self._first_alone(), self._room:
+            async with self._first_alone(), self._room.inside():
                 parameters = await self._in_force()
                 key = self._key(ask, parameters)
                 try:

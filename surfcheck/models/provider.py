@@ -76,9 +76,7 @@ class Provider(Protocol):
 class Transient(ModelError):
     """Worth trying again: overloaded, cut, slow, a server's error."""
 
-    def __init__(
-        self, reason: str, *, after: float | None = None, throttled: bool = False
-    ) -> None:
+    def __init__(self, reason: str, *, after: float | None = None, throttled: bool = False) -> None:
         super().__init__(reason)
         self.after = after
         """Seconds that the provider asks to wait, if it says."""
