@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/overlap.json")
     options = parser.parse_args()
+    overlapped("warming up", 10, judged=True)
     results = [
         overlapped("rule", options.calls),
         overlapped("rule, -n 2", options.calls, workers=2),
@@ -89,6 +91,7 @@ def overlapped(name: str, calls: int, *, judged: bool = False, workers: int = 0)
     """`pytest --surf` over one suite, from an empty memory."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
+        (place / "pytest.ini").write_text("[pytest]\n")  # so that this folder is pytest's root
         (place / "slow.py").write_text(SLOW)
         criterion = "" if judged else ', rules.contains("yes")'
         (place / "test_suite.py").write_text(SUITE.format(calls=calls, criterion=criterion))
@@ -127,9 +130,11 @@ def plain(name: str, calls: int, *, workers: int = 0) -> Result:
 def timed(place: Path, flags: Sequence[str]) -> float:
     """Wall time of pytest in a folder, which has to succeed."""
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+    # Compiled modules are kept, as they are wherever pytest runs twice.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     done = subprocess.run(  # noqa: S603
-        [*command, *flags], cwd=place, capture_output=True, text=True, check=False
+        [*command, *flags], cwd=place, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"pytest ended with {done.returncode}:\n{done.stdout[-3000:]}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from surfcheck.cases import Effort, Item
@@ -78,16 +79,31 @@ class Ahead:
         return self._cases[item.item]
 
     def go_on(self, item: Item) -> None:
-        """The run is at this item: begin what comes after it, as far as the window goes."""
+        """The run is at this item: begin what comes after it, as far as the window goes.
+
+        Nothing while half of the window is under way: a model is told of many asks at once.
+        """
         place = self._place.get(item.item)
         if place is None:
             return
-        under_way = 0
-        for coming in self._items[place + 1 :]:
+        # What was passed without being run is another process's: xdist deals the items out.
+        for passed in [name for name in self._begun if self._place[name] < place]:
+            del self._begun[passed]
+        under_way = sum(self._begun.values())
+        if 2 * under_way > self._window:
+            return
+        new: dict[str, list[Ask]] = {}
+        for coming in islice(self._items, place + 1, None):
             if under_way >= self._window:
                 break
-            if coming.test in self._known:
-                under_way += self._begin(coming)
+            if coming.test in self._known and coming.item not in self._begun:
+                first = self._drawn(coming)
+                self._begun[coming.item] = len(first)
+                under_way += len(first)
+                new.setdefault(coming.test, []).extend(first)
+        for test, first_rounds in new.items():
+            for model in self._asked:
+                model.expect(first_rounds, self.heard(test))
 
     def done(self, item: Item, target: Target) -> None:
         """The item is through; its test is known by what the body asked for."""
@@ -128,18 +144,16 @@ class Ahead:
 
         return use
 
-    def _begin(self, item: Item) -> int:
-        """Begin an item's first round, once; how many asks it has."""
-        if item.item not in self._begun:
-            first = self._first(item)
-            self._begun[item.item] = len(first)
-            for model in self._asked:
-                model.expect(first, self.heard(item.test))
-        return self._begun[item.item]
-
     def _first(self, item: Item) -> tuple[Ask, ...]:
         prompts = [case.prompt for case in self.cases(item)]
-        return asks(prompts, range(self._effort.samples), self._circle.system)
+        return asks(prompts, range(1), self._circle.system)
+
+    def _drawn(self, item: Item) -> tuple[Ask, ...]:
+        """The first round; nothing where it can't be drawn, which is that item's own error."""
+        try:
+            return self._first(item)
+        except Exception:  # a perturbation is anybody's code, or its file has a bad line
+            return ()
 
     def _judge(self, response: Response, rubric: Rubric) -> None:
         ask = self._circle.panel.asks(response, rubric)

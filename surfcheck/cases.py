@@ -19,10 +19,25 @@ from surfcheck.roles import Perturbation
 
 if TYPE_CHECKING:
     import hypothesis
+    from hypothesis.strategies import SearchStrategy
 
 
 CALL_BUDGET = 40
 """Answers that shrinking may judge anew; after that, an unknown case counts as one that holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The perturbation that changes nothing: what an empty `@invariant()` asks."""
+
+    name: str = "unchanged"
+    """Part of the test id."""
+
+    def __call__(self, case: Case) -> SearchStrategy[Case]:
+        """The case itself."""
+        from hypothesis import strategies  # noqa: PLC0415 (heavy, and seldom needed)
+
+        return strategies.just(case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,7 @@ def draw(perturbation: Perturbation, prompt: Prompt, *, most: int, seed: str) ->
     """The unchanged prompt and up to `most - 1` others, told apart by what they ask."""
     unchanged = Case(prompt, prompt, perturbation.name)
     cases = {prompt: unchanged}
-    if most == 1:
+    if most == 1 or isinstance(perturbation, Unchanged):
         return [unchanged]
     from hypothesis import errors, find  # noqa: PLC0415 (heavy)
 

@@ -13,16 +13,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import pytest
 
+from surfcheck.cases import Unchanged
 from surfcheck.errors import UsageError
-from surfcheck.records import Case, Prompt
+from surfcheck.records import Prompt
 from surfcheck.roles import Perturbation
-
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
 
 MARK = "surf"
 NEEDS = ("assistant", "judge")
@@ -59,20 +57,6 @@ def invariant(
     return getattr(pytest.mark, MARK).with_args(  # type: ignore[no-any-return]
         Invariant(perturbations, hold, wanted)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The perturbation that changes nothing: what an empty `@invariant()` asks."""
-
-    name: str = "unchanged"
-    """Part of the test id."""
-
-    def __call__(self, case: Case) -> SearchStrategy[Case]:
-        """The case itself."""
-        from hypothesis import strategies  # noqa: PLC0415 (heavy, and seldom needed)
-
-        return strategies.just(case)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 Json = dict[str, Any]
@@ -41,6 +42,12 @@ def _typed(hint: Any, value: Any) -> Any:  # noqa: PLR0911 (one return a kind of
     return value
 
 
+@cache
+def _hints(record: type[Record]) -> dict[str, Any]:
+    """Types of the fields; reading them from their names takes longer than all the rest."""
+    return typing.get_type_hints(record)
+
+
 class Record:
     """A frozen dataclass with JSON both ways."""
 
@@ -52,7 +59,7 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The value that `to_json` wrote. Raises KeyError if a field without default is missing."""
-        hints = typing.get_type_hints(cls)
+        hints = _hints(cls)
         arguments = {}
         for f in dataclasses.fields(cls):  # type: ignore[arg-type]
             required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING

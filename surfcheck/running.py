@@ -113,7 +113,10 @@ class SurfRun:
         """With `--surf-estimate` nothing runs: what it would take is said at the end."""
         if not self._settings.estimate or session.config.option.collectonly:
             return None
-        self._session.estimate()
+        try:
+            self._session.estimate()
+        except SurfcheckError as error:
+            raise pytest.UsageError(str(error)) from None
         return True
 
     @pytest.hookimpl(optionalhook=True)

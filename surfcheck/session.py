@@ -129,11 +129,11 @@ class Session:
         ahead.go_on(item)
         if self.settings.baseline is not None:
             baseline = (self.models.baseline, self._baseline)
+        cases = ahead.cases(item)
         try:
             result = check(
-                item, body, target, judging, self._effort,
-                cases=ahead.cases(item), baseline=baseline,
-            )  # fmt: skip
+                item, body, target, judging, self._effort, cases=cases, baseline=baseline
+            )
         finally:
             ahead.done(item, target)
         self.models.take_notes()

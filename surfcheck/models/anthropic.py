@@ -156,7 +156,8 @@ class Anthropic:
             raise ModelError("the prompt is not Unicode (a lone surrogate): correct it") from None
         if response.is_success:
             return self._reply(read_answer(_Answer, response.text, self._endpoint))
-        fault = read_fault(response.status_code, response.headers, response.text)
+        status, key = response.status_code, self._endpoint.key()
+        fault = read_fault(status, response.headers, response.text, key=key)
         if fault.blocked:
             return Reply("", finish_reason="filter", refusal=fault.message or "blocked")
         sent = {name: (name,) for name in parameters if name != "max_tokens"}

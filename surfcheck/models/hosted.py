@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 from surfcheck.errors import BudgetReached, InfrastructureError, ModelError, UsageError
 from surfcheck.models.engine import ATTEMPTS, LONGEST_WAIT, Engine, Terms, Unanswered
 from surfcheck.models.flight import Flight
+from surfcheck.models.gate import Gate
 from surfcheck.models.limits import Lane
 from surfcheck.models.loaded import Then
 from surfcheck.models.memory import Memory, Remembered
@@ -54,8 +55,10 @@ class Hosted:
         # a semaphore takes a second to let go of 10,000 who wait.
         most = engine.ceiling + engine.ceiling // 4
         self._room = Lane(start=most, ceiling=most)
-        self._proven = isinstance(provider, Python)  # no account, no key, no name to get wrong
-        self._first: asyncio.Future[None] | None = None
+        self._gate = Gate(
+            opened=isinstance(provider, Python),  # no account, no key, no name to get wrong
+            shared=(Unanswered, UsageError, QuotaSpent, BudgetReached),
+        )
         self._elsewhere: dict[bytes, asyncio.Future[None]] = {}
         self._looking: asyncio.Task[None] | None = None
         engine.adopt(provider)
@@ -65,7 +68,7 @@ class Hosted:
         """How it was named."""
         return self._provider.spec
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Who answers, and under which parameters if it takes them all."""
         asked_for = json.dumps(dict(self._provider.parameters), sort_keys=True)
@@ -83,7 +86,20 @@ class Hosted:
 
         The first error is raised when nothing of this batch is being asked any more.
         """
-        return self._engine.run(self._answers(asks)) if asks else []
+        if not asks:
+            return []
+        return self._landed(asks) or self._engine.run(self._answers(asks))
+
+    def _landed(self, asks: Sequence[Ask]) -> list[Response]:
+        """The responses if all are there: no need to change threads, which takes milliseconds."""
+        flights = {ask: self._engine.flights.get(self._name(ask)) for ask in asks}
+        landed = {ask: f for ask, f in flights.items() if f and f.task.done() and not f.over}
+        if len(landed) < len(flights):
+            return []
+        responses = [self._take(ask, landed[ask]) for ask in asks]
+        for ask, flight in landed.items():
+            self._forget(ask, flight)
+        return responses
 
     def known(self, asks: Sequence[Ask]) -> int:
         """How many of these memory can answer."""
@@ -158,8 +174,9 @@ class Hosted:
         return None if flight is None or flight.dropped else flight
 
     def _take_off(self, ask: Ask) -> Flight:
-        flight = self._engine.flights[self._name(ask)] = Flight()
+        flight = Flight()
         flight.task = self._engine.begin(self._fly(ask, flight))
+        self._engine.flights[self._name(ask)] = flight
         return flight
 
     def _forget(self, ask: Ask, flight: Flight) -> None:
@@ -172,7 +189,7 @@ class Hosted:
     async def _fly(self, ask: Ask, flight: Flight) -> Remembered:
         """The answer, from whoever has it first: memory, the model, or another process."""
         while True:
-            async with self._first_alone(), self._room.inside():
+            async with self._gate, self._room:
                 parameters = await self._in_force()
                 key = self._key(ask, parameters)
                 try:
@@ -198,7 +215,7 @@ class Hosted:
 
     async def _ask(self, ask: Ask, key: bytes, parameters: Parameters) -> Remembered:
         reply = await self._engine.answer(self._provider, ask, parameters, self._terms)
-        self._proven = True
+        self._gate.opened = True
         kept = Remembered.of(self._response(ask, parameters, reply))
         if self._memory is not None:
             keep = partial(self._memory.keep, key, kept)
@@ -219,29 +236,6 @@ class Hosted:
             usd=reply.usd,
             parameters=dict(parameters) if self._provider.parameters else None,
         )
-
-    @asynccontextmanager
-    async def _first_alone(self) -> AsyncIterator[None]:
-        """Nobody else is inside until a question was answered.
-
-        Who waited for one that could not be, for a reason that is not its own, shares its error.
-        """
-        while not self._proven and self._first is not None:
-            await asyncio.shield(self._first)
-        if self._proven:
-            yield
-            return
-        first = self._first = asyncio.get_running_loop().create_future()
-        try:
-            yield
-        except (Unanswered, UsageError, QuotaSpent, BudgetReached) as error:
-            first.set_exception(error)
-            first.exception()  # perhaps nobody waits
-            raise
-        finally:
-            self._first = None
-            if not first.done():
-                first.set_result(None)
 
     async def _in_force(self) -> Parameters:
         """What is asked for, without what the model is known to refuse."""

@@ -28,6 +28,8 @@ from surfcheck.models.provider import QuotaSpent, Transient, Unsupported
 THROTTLED = frozenset({429, 503, 529})
 AGAIN = frozenset({408, 409, 425}) | THROTTLED
 REFUSED = frozenset({400, 403, 422})
+SHORTEST_KEY = 8
+"""Characters of what may be a secret; local servers are given words such as `none`."""
 
 
 def _any_of(*phrases: str) -> re.Pattern[str]:
@@ -123,8 +125,11 @@ class Fault:
         return bool(self.words & words or text.search(self.message))
 
 
-def read_fault(status: int, headers: Mapping[str, str], text: str) -> Fault:
-    """The refusal in a response: `{error: {code, type, param, message}}`, or what comes near."""
+def read_fault(status: int, headers: Mapping[str, str], text: str, *, key: str = "") -> Fault:
+    """The refusal in a response: `{error: {code, type, param, message}}`, or what comes near.
+
+    `key` is the one that was sent: where the message repeats it, it is struck out.
+    """
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -138,11 +143,14 @@ def read_fault(status: int, headers: Mapping[str, str], text: str) -> Fault:
     if isinstance(details, dict):
         words.append(details.get("error_code"))
     message = error.get("message") or body.get("detail") or (inner if error is body else "") or ""
+    message = message if isinstance(message, str) else json.dumps(message)
+    if len(key) >= SHORTEST_KEY:
+        message = message.replace(key, "***")
     return Fault(
         status,
         frozenset(word for word in words if isinstance(word, str)),
         parameter if isinstance(parameter, str) else "",
-        _one_line(message if isinstance(message, str) else json.dumps(message)),
+        _one_line(message),
         _seconds(headers),
     )
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
@@ -68,14 +66,11 @@ class Lane:
         self.in_flight -= 1
         self._admit()
 
-    @asynccontextmanager
-    async def inside(self) -> AsyncIterator[int]:
-        """Enter, and leave at the end of the context."""
-        number = await self.enter()
-        try:
-            yield number
-        finally:
-            self.leave()
+    async def __aenter__(self) -> None:
+        await self.enter()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
 
     def answered(self) -> None:
         """A call that is still in flight was answered; a window that is full grows."""

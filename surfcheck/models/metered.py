@@ -53,7 +53,7 @@ class Metered:
             raise
         for response in responses:
             tokens = (response.prompt_tokens or 0) + (response.completion_tokens or 0)
-            self._engine.usage += Usage(calls=1, tokens=tokens, usd=None)
+            self._engine.count(Usage(calls=1, tokens=tokens, usd=None))
             budget.end(tokens, None)
         return responses
 

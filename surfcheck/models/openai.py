@@ -145,7 +145,8 @@ class OpenAI:
                 return self._reply(completion)
             # OpenRouter's way to say that the server behind it failed.
             status = completion.error.code if isinstance(completion.error.code, int) else 502
-        fault = read_fault(status, response.headers, response.text)
+        key = self._endpoint.key()
+        fault = read_fault(status, response.headers, response.text, key=key)
         if fault.blocked:
             return Reply("", finish_reason="filter", refusal=fault.message or "blocked")
         sent = {name: (name,) for name in parameters}

@@ -43,6 +43,7 @@ class Scripted:
     spec: str = "api:model"
     lane: str = "api"
     identity: str = "api:model"
+    notes: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     calls: int = 0
     running: int = 0

@@ -96,7 +96,6 @@ def says(text: str = "Yes.", **candidate: Any) -> dict[str, Any]:
     return {
         "candidates": [{"content": content, "finishReason": "STOP", "index": 0} | candidate],
         "usageMetadata": USAGE,
-        "modelVersion": "gemini-x-001",
     }
 
 
@@ -111,10 +110,8 @@ def test_question_goes_out_and_answer_comes_back(loopback: Any, make: Make) -> N
     (request,) = loopback.requests
     assert request.path == "/v1/models/gemini-x:generateContent"
     assert request.headers["x-goog-api-key"] == KEY
-    assert request.json == {
-        "contents": [{"role": "user", "parts": [{"text": "Is water wet?"}]}],
-        "generationConfig": {},
-    }
+    contents = [{"role": "user", "parts": [{"text": "Is water wet?"}]}]
+    assert request.json == {"contents": contents, "generationConfig": {}}
 
 
 def test_system_and_turns_keep_their_places(loopback: Any, make: Make) -> None:
@@ -122,11 +119,8 @@ def test_system_and_turns_keep_their_places(loopback: Any, make: Make) -> None:
     ask(make(), TALK)
     body = loopback.requests[0].json
     assert body["systemInstruction"]["parts"] == [{"text": "Be short.\n\nBe kind."}]
-    assert [(c["role"], c["parts"][0]["text"]) for c in body["contents"]] == [
-        ("user", "Hi é"),
-        ("model", "Hello."),
-        ("user", "Go on."),
-    ]
+    said = [(content["role"], content["parts"][0]["text"]) for content in body["contents"]]
+    assert said == [("user", "Hi é"), ("model", "Hello."), ("user", "Go on.")]
 
 
 def test_parameters_go_by_google_s_names(loopback: Any, make: Make) -> None:
@@ -134,15 +128,9 @@ def test_parameters_go_by_google_s_names(loopback: Any, make: Make) -> None:
     provider = make("temperature=0.5&top_p=0.9&max_tokens=64&seed=3&logprobs=true&timeout=9")
     assert provider.parameters == SAMPLING
     ask(provider, sample=2)
-    (request,) = loopback.requests
-    assert request.json["generationConfig"] == {
-        "temperature": 0.5,
-        "topP": 0.9,
-        "maxOutputTokens": 64,
-        "seed": 5,  # of sample 2
-        "responseLogprobs": True,
-    }
-    assert request.headers["x-server-timeout"] == "9"
+    sent = {"temperature": 0.5, "topP": 0.9, "maxOutputTokens": 64, "responseLogprobs": True}
+    assert loopback.requests[0].json["generationConfig"] == sent | {"seed": 5}
+    assert loopback.requests[0].headers["x-server-timeout"] == "9"
 
 
 def test_log_probability_is_that_of_the_whole_answer(loopback: Any, make: Make) -> None:
@@ -222,19 +210,12 @@ def test_throttling_says_how_long_to_wait(loopback: Any, make: Make) -> None:
     assert [(e.throttled, e.after) for e in errors] == [(True, 34.5), (True, 7), (True, None)]
 
 
-@pytest.mark.parametrize(
-    ("message", "quota"),
-    [
-        ("You exceeded your current quota.", "GenerateRequestsPerDayPerProjectPerModel-FreeTier"),
-        ("Your prepayment credits are depleted.", "x"),
-        ("Your project has exceeded its monthly spending cap.", "x"),
-    ],
-)
-def test_spent_quota_is_not_waited_for(loopback: Any, make: Make, message: str, quota: str) -> None:
-    failure = {"@type": f"{TYPE}QuotaFailure", "violations": [{"quotaId": quota}]}
+@pytest.mark.parametrize("said", ["credits are depleted", "monthly spending cap", "PerDayPerUser"])
+def test_spent_quota_is_not_waited_for(loopback: Any, make: Make, said: str) -> None:
+    failure = {"@type": f"{TYPE}QuotaFailure", "violations": [{"quotaId": f"Requests{said}"}]}
     retry = {"@type": f"{TYPE}RetryInfo", "retryDelay": "12s"}
-    loopback.reply(refusal(429, "RESOURCE_EXHAUSTED", message, failure, retry), status=429)
-    assert message in str(fails(make(), QuotaSpent))
+    loopback.reply(refusal(429, "RESOURCE_EXHAUSTED", f"The {said}.", failure, retry), status=429)
+    assert said in str(fails(make(), QuotaSpent))
 
 
 @pytest.mark.parametrize("status", [408, 499, 500, 502, 503, 504])
@@ -272,12 +253,7 @@ def test_parameter_may_be_named_in_the_details_alone(loopback: Any, make: Make) 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [
-        (400, "API_KEY_INVALID"),
-        (401, "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
-        (403, "CONSUMER_SUSPENDED"),
-        (403, "SERVICE_DISABLED"),
-    ],
+    [(400, "API_KEY_INVALID"), (401, "UNAUTHENTICATED"), (403, "CONSUMER_SUSPENDED")],
 )
 def test_refused_key_is_not_shown(loopback: Any, make: Make, status: int, reason: str) -> None:
     info = {"@type": f"{TYPE}ErrorInfo", "reason": reason, "domain": "googleapis.com"}
@@ -285,15 +261,13 @@ def test_refused_key_is_not_shown(loopback: Any, make: Make, status: int, reason
     loopback.reply(refusal(status, "PERMISSION_DENIED", message, info), status=status)
     shown = str(fails(make(), UsageError))
     assert "GEMINI_API_KEY" in shown
-    assert reason in shown
+    assert f"({status} {reason}): set a valid key" in shown
     assert KEY[:6] not in shown
 
 
 def test_echoed_key_is_struck_out(loopback: Any, make: Make) -> None:
     loopback.reply(refusal(418, "TEAPOT", "x" * 180 + f" key {KEY} is short"), status=418)
-    shown = str(fails(make(), ModelError))
-    assert "***" in shown
-    assert KEY[:6] not in shown
+    assert str(fails(make(), ModelError)).endswith(" key *** is short")
 
 
 @pytest.mark.parametrize(
@@ -332,14 +306,14 @@ def test_cut_answers_are_asked_again(loopback: Any, make: Make) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400])
-@pytest.mark.parametrize(
-    "body",
-    ["[]", "null", '"no"', '{"candidates": "x", "error": "no"}', '{"candidates": 1, "error": []}']
-    + ['{"candidates": [{"content": {"parts": [{"text": 1}]}}]}'],
-)
-def test_malformed_answer_is_an_error(loopback: Any, make: Make, status: int, body: str) -> None:
-    loopback.reply(body, status=status)
-    fails(make("seed=1"), ModelError)
+def test_malformed_answer_is_an_error(loopback: Any, make: Make, status: int) -> None:
+    number = {"candidates": [{"content": {"parts": [{"text": 1}]}}], "error": {"message": 1}}
+    for body in ([], {"candidates": "x", "error": "x"}, {"candidates": {}, "error": []}, number):
+        loopback.reply(body, status=status)
+    loopback.reply("null", status=status)
+    provider = make("seed=1")
+    for _ in loopback.script:
+        fails(provider, ModelError)
 
 
 def test_slow_answer_is_given_up_even_if_it_trickles() -> None:
@@ -369,8 +343,8 @@ def test_slow_answer_is_given_up_even_if_it_trickles() -> None:
 def test_server_that_is_gone_is_told_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-        provider = Google(parse_spec(f"google:m?base_url=http://127.0.0.1:{port}"))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        provider = Google(parse_spec(f"google:m?base_url={address}"))
         assert "can't be reached" in str(fails(provider, Transient))
 
 
@@ -413,7 +387,8 @@ def test_names_of_the_model_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_questions_overlap_and_another_loop_does_not_matter(loopback: Any, make: Make) -> None:
-    loopback.reply(says(), delay=0.3)
+    for delay in (0.5, 0.5, 0.5, 0.5, 0.0):
+        loopback.reply(says(), delay=delay)
     provider = make()
 
     async def many() -> list[Reply]:  # and nobody closes the connections
@@ -421,6 +396,6 @@ def test_questions_overlap_and_another_loop_does_not_matter(loopback: Any, make:
 
     began = time.monotonic()
     assert [reply.text for reply in asyncio.run(many())] == ["Yes."] * 4
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 1.6
     assert ask(provider).text == "Yes."
     gc.collect()

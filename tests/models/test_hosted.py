@@ -41,6 +41,7 @@ class Scripted:
     spec: str = "api:model"
     lane: str = "api"
     identity: str = "api:model"
+    notes: tuple[str, ...] = ()
     asked: list[Ask] = field(default_factory=list)
     running: int = 0
     most: int = 0

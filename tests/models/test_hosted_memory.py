@@ -43,6 +43,7 @@ class Scripted:
     spec: str = "api:model"
     lane: str = "api"
     identity: str = "api:model"
+    notes: tuple[str, ...] = ()
     asked: list[Ask] = field(default_factory=list)
     running: int = 0
     most: int = 0
@@ -85,13 +86,14 @@ def refusing(*names: str) -> Answer:
 
 
 def test_a_refused_parameter_is_dropped_once(engine: Engine) -> None:
-    provider = Scripted(refusing("seed", "temperature"))
+    provider = Scripted(refusing("seed", "temperature"), notes=("has no top_k",))
     model = Hosted(provider, engine)
-    assert model.notes == ()
+    assert model.notes == ("has no top_k",)
     found = model.ask(ASKS)
     assert len(provider.asked) == len(ASKS) + 2
     assert found[0].parameters == {}
     assert model.notes == (
+        "has no top_k",
         "api:model does not take seed: asked without",
         "api:model does not take temperature: asked without",
     )
