@@ -7,7 +7,6 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Self
 
 Json = dict[str, Any]
@@ -42,10 +41,14 @@ def _typed(hint: Any, value: Any) -> Any:  # noqa: PLR0911 (one return a kind of
     return value
 
 
-@cache
-def _hints(record: type[Record]) -> dict[str, Any]:
-    """Types of the fields; reading them from their names takes longer than all the rest."""
-    return typing.get_type_hints(record)
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(record: type) -> dict[str, Any]:
+    """Types of the fields, kept: reading them from their names takes longer than all the rest."""
+    if record not in _HINTS:
+        _HINTS[record] = typing.get_type_hints(record)
+    return _HINTS[record]
 
 
 class Record:

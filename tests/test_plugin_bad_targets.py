@@ -60,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         question = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.server.asked += 1
         status, body = self.server.say(question)
         content = body.encode()
         self.send_response(status)
@@ -79,14 +80,14 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[str], Say]], int]]:
-    """Starts an HTTP server that answers by a function of the request; its port."""
+def serve() -> Iterator[Callable[[Callable[[str], Say]], Server]]:
+    """Starts an HTTP server that answers by a function of the request."""
     servers: list[Server] = []
 
-    def serve(say: Callable[[str], Say]) -> int:
+    def serve(say: Callable[[str], Say]) -> Server:
         servers.append(Server(say))
         threading.Thread(target=servers[-1].serve_forever, args=(0.005,), daemon=True).start()
-        return servers[-1].server_port
+        return servers[-1]
 
     yield serve
     for server in servers:
@@ -159,24 +160,41 @@ def test_no_key(provider, suite, monkeypatch) -> None:
     assert re.fullmatch(rf"UsageError: {variable} is not set and \S+ wants a key: export .*", line)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+NOT_FOUND = {"message": "The model modell was not found.", "type": "not_found_error"}
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
 def test_a_model_that_nobody_knows(provider, suite, serve) -> None:
-    error = {"message": "The model modell was not found.", "type": "not_found_error"}
-    if provider == "xai":
-        server = grpc.server(ThreadPoolExecutor(2))
-        method = grpc.unary_unary_rpc_method_handler(
-            lambda _, context: context.abort(grpc.StatusCode.NOT_FOUND, error["message"])
-        )
-        handler = grpc.method_handlers_generic_handler("xai_api.Chat", {"GetCompletion": method})
-        server.add_generic_rpc_handlers((handler,))
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-    else:
-        port = serve(lambda _: (404, json.dumps({"error": error})))
-    line = told(suite.runpytest_inprocess("--surf", f"--surf-target={at(provider, port)}"))
-    assert line.startswith(f"UsageError: 127.0.0.1:{port} has no model 'modell': correct the name")
-    if provider == "xai":
+    server = serve(lambda _: (404, json.dumps({"error": NOT_FOUND})))
+    target = at(provider, server.server_port)
+    line = told(suite.runpytest_inprocess("--surf", f"--surf-target={target}"))
+    assert fnmatch(line, "UsageError: 127.0.0.1:* has no model 'modell': correct the name*")
+    assert server.asked == 1
+
+
+def test_a_model_that_xai_does_not_know(suite) -> None:
+    method = grpc.unary_unary_rpc_method_handler(
+        lambda _, context: context.abort(grpc.StatusCode.NOT_FOUND, NOT_FOUND["message"])
+    )
+    handler = grpc.method_handlers_generic_handler("xai_api.Chat", {"GetCompletion": method})
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((handler,))
+    target = at("xai", server.add_insecure_port("127.0.0.1:0"))
+    server.start()
+    try:
+        line = told(suite.runpytest_inprocess("--surf", f"--surf-target={target}"))
+    finally:
         server.stop(None).wait()
+    assert fnmatch(line, "UsageError: 127.0.0.1:* has no model 'modell': correct the name*")
+
+
+def test_a_key_that_is_not_taken(suite, serve) -> None:
+    error = {"message": f"Incorrect API key provided: {KEY}", "code": "invalid_api_key"}
+    server = serve(lambda _: (401, json.dumps({"error": error})))
+    target = at("openai", server.server_port)
+    line = told(suite.runpytest_inprocess("--surf", f"--surf-target={target}"))
+    assert line.endswith(" does not take what is in OPENAI_API_KEY (401): set a valid key")
+    assert server.asked == 1
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -189,7 +207,7 @@ def test_nobody_is_there(provider, suite, closed) -> None:
 @pytest.mark.parametrize("status", [200, 404])
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_web_page(provider, status, suite, serve) -> None:
-    port = serve(lambda _: (status, "<!doctype html><html><body>Hi</body></html>"))
+    port = serve(lambda _: (status, "<html><body>Hi</body></html>")).server_port
     line = told(suite.runpytest_inprocess("--surf", f"--surf-target={at(provider, port)}"))
     assert "base_url" in line.partition(str(port))[2]
     assert "<" not in line
@@ -242,7 +260,7 @@ def too_long(question: str) -> Say:
 
 
 def test_a_prompt_that_is_too_long_for_the_model(suite, serve, run) -> None:
-    target = f"--surf-target={at('openai', serve(too_long))}"
+    target = f"--surf-target={at('openai', serve(too_long).server_port)}"
     line = told(run("--surf", target), errors=1, passed=2)
     assert line.startswith("ModelError: prompt is longer than the model takes: shorten it (modell")
 
@@ -325,3 +343,31 @@ def test_no_such_system_prompt(suite) -> None:
     line = told(suite.runpytest_inprocess("--surf", "--surf-system=nowhere.txt"))
     says = "UsageError: --surf-system nowhere.txt: No such file or directory; give a text file"
     assert line == says
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--surf-target=nowhere:x"], "nowhere:x: no provider 'nowhere'; *"),
+        (["--surf-system=nowhere.txt"], "--surf-system nowhere.txt: No such file *"),
+    ],
+)
+def test_an_estimate_of_what_cannot_be_asked(arguments, says, suite) -> None:
+    result = suite.runpytest_inprocess("--surf", "--surf-estimate", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert [fnmatch(line, f"ERROR: {says}") for line in result.stderr.lines if line] == [True]
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_a_perturbation_that_breaks_is_the_mistake_of_its_own_item(folder) -> None:
+    broken = "broken = Change('broken', lambda text: text.upper() if 'hot' not in text else 1 / 0)"
+    broken = f"from changes import Change\n\n{broken}\n\n@invariant(broken)"
+    folder.makepyfile(
+        test_it=SUITE.replace("@invariant(title)", broken).replace("CRITERION", "") + "\n"
+    )
+    judge = "--surf-judge=python:odd:judge"
+    folder.makepyfile(odd="def judge(messages): return '<score>0</score>'")
+    result = folder.runpytest_inprocess("--surf", judge)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines("FAILED *is-it-hot-*ZeroDivisionError*")
+    result.stdout.no_fnmatch_line("During handling of the above exception*")

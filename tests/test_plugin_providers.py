@@ -92,7 +92,10 @@ class Plan:
         """
         random = Random(seed)
         faulty = random.sample(range(2, 16), len(LASTING))
-        lasting = {QUESTIONS[2 * n + random.randrange(2)]: f for n, f in zip(faulty, LASTING)}
+        lasting = {
+            QUESTIONS[2 * n + random.randrange(2)]: fault
+            for n, fault in zip(faulty, LASTING, strict=True)
+        }
         others = [n for n in range(20) if n not in faulty]
         passing: dict[str, list[str]] = {}
         for fault in PASSING:
@@ -139,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Nothing on stderr."""
 
-    def do_POST(self) -> None:  # noqa: N802 (http.server's name)
+    def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         plan, provider = self.server.plan, self.server.provider
         turns = asked["contents"] if provider == "google" else asked["messages"]

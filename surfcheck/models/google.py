@@ -54,6 +54,7 @@ _FILTER = frozenset(
 _SPENT = re.compile(r'"quotaId": "[^"]*PerDay|credits are depleted|spend(ing)? cap')
 _DELAY = re.compile(r'"retryDelay": "(\d+(?:\.\d+)?)s"')
 _REASON = re.compile(r'"reason": "(\w+)"')
+_STATUS = re.compile(r'"status": "(\w+)"')
 _TOO_LONG = re.compile(r"token count|payload size", re.IGNORECASE)
 
 
@@ -228,14 +229,14 @@ class Google:
         notes = self._without_key(json.dumps(error.details))
         fault = read_fault(code, error.response.headers, notes)
         said = f": {fault.message}" if fault.message else ""
-        reason = match[1] if (match := _REASON.search(notes)) else error.status
+        reason = match[1] if (match := _REASON.search(notes) or _STATUS.search(notes)) else ""
         if code == 429 and _SPENT.search(notes):
             return QuotaSpent(f"{host}: the account's quota or credit is used up{said}")
         if code in AGAIN or code >= 499:  # 499: cancelled by the server
             after = float(match[1]) if (match := _DELAY.search(notes)) else fault.after
             throttled = code in THROTTLED
             return Transient(f"{host} answers {code}{said}", after=after, throttled=throttled)
-        if code in (401, 403) or "API_KEY" in (reason or ""):  # its words may quote the key
+        if code in (401, 403) or "API_KEY" in reason:  # its words may quote the key
             variable = self._endpoint.vendor.key_variable
             return UsageError(
                 f"{host} does not let the key in {variable} ask {model} ({code} {reason}): "

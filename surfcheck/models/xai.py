@@ -12,9 +12,9 @@ import os
 import re
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
-import xai_sdk  # type: ignore[import-untyped]
-from xai_sdk.chat import Response, assistant, system, user  # type: ignore[import-untyped]
+import grpc
+import xai_sdk
+from xai_sdk.chat import Response, assistant, system, user
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
 from surfcheck.models.endpoint import READERS, read_price

@@ -307,10 +307,9 @@ def test_cut_answers_are_asked_again(loopback: Any, make: Make) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_malformed_answer_is_an_error(loopback: Any, make: Make, status: int) -> None:
-    number = {"candidates": [{"content": {"parts": [{"text": 1}]}}], "error": {"message": 1}}
-    for body in ([], {"candidates": "x", "error": "x"}, {"candidates": {}, "error": []}, number):
+    number = {"candidates": [{"content": {"parts": [{"text": 1}]}}], "error": {"status": 5}}
+    for body in (None, [], {"candidates": "x", "error": "x"}, {"usageMetadata": []}, number):
         loopback.reply(body, status=status)
-    loopback.reply("null", status=status)
     provider = make("seed=1")
     for _ in loopback.script:
         fails(provider, ModelError)
