@@ -83,10 +83,13 @@ class Asking:
         if file is None:
             return None
         try:
-            return Path(file).read_text(encoding="utf-8").strip()
+            text = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
             raise UsageError(f"--surf-system {file}: {reason}; give a text file") from None
+        if not text:
+            raise UsageError(f"--surf-system {file}: is empty; write the prompt or leave it out")
+        return text
 
     @property
     def judged(self) -> bool:

@@ -70,10 +70,7 @@ def check(
     """
     trials = _Trials(item, body, target, judging, effort, cases or item.cases(effort))
     try:
-        result = trials.run()
-        if baseline is not None:
-            result = replace(result, baseline=trials.compared(*baseline))
-        return result
+        return trials.compared(trials.run(), baseline)
     except BudgetReached as error:
         return replace(trials.result("skipped", str(error)), stopped=True)
     except SurfcheckError as error:
@@ -165,12 +162,19 @@ class _Trials:
         message = f"{violated} of {len(self._first)} cases broke it, and none of them again"
         return self.result("pass", f"{message} on fresh samples")
 
-    def compared(self, model: Model, answers: dict[Ask, Response]) -> tuple[Exchange, ...]:
-        """The first round again, answered by another model."""
-        with self._target.answered_by(model, answers):
-            self._target.expect([case.prompt for case in self._cases], range(1))
-            samples = [(trial.case, trial.sample) for trial in self._first]
-            return tuple(self._exchanges(self._trial(*each) for each in samples))
+    def compared(self, result: ItemResult, baseline: Baseline | None) -> ItemResult:
+        """With the first round answered by another model. What goes wrong there is said, no more:
+        what was found of the target stands."""
+        if baseline is None:
+            return result
+        try:
+            with self._target.answered_by(*baseline):
+                self._target.expect([case.prompt for case in self._cases], range(1))
+                samples = [(trial.case, trial.sample) for trial in self._first]
+                answered = tuple(self._exchanges(self._trial(*each) for each in samples))
+        except SurfcheckError as error:
+            return replace(result, notices=(f"The baseline could not be asked: {error}",))
+        return replace(result, baseline=answered)
 
     def result(self, outcome: ResultWord, message: str = "") -> ItemResult:
         """The item as it stands, counted over the first round."""
@@ -186,9 +190,11 @@ class _Trials:
             exchanges=tuple(self._exchanges(self._known.values())),
             usage=self._target.usage,
             message=message,
+            hold=self.item.hold,
         )
 
     def _exchanges(self, trials: Iterable[Trial]) -> Iterator[Exchange]:
+        planned = {(trial.case.prompt, trial.sample) for trial in self._first}
         for trial in trials:
             if trial.response is not None:
                 yield Exchange(
@@ -199,6 +205,7 @@ class _Trials:
                     perturbation=self.item.perturbation.name,
                     seed=self.item.prompt.text,
                     sample=trial.sample,
+                    search=(trial.case.prompt, trial.sample) not in planned,
                 )
 
     def _try(self, case: Case, samples: range) -> list[Trial]:

@@ -1,8 +1,10 @@
 """Compare two models on the same cases, from the files of two runs or from their exchanges.
 
-Exchanges are paired by test, prompt as written, prompt as asked, and sample. Which test is used
-when is said in `paired`; α is shared by Holm's method among the behaviours and all of them
-together.
+Exchanges are paired by test, prompt as written, prompt as asked, and sample. Those that a search
+for the smallest failing prompt asked are left out: of the model that failed it kept the worst of
+many. Which test is used when is said in `paired`; α, the chance of calling any behaviour better or
+worse where the models do not differ, is shared by Holm's method among the behaviours and all of
+them together.
 """
 
 from __future__ import annotations
@@ -15,13 +17,11 @@ from typing import Any, NamedTuple
 
 from surfcheck.comparison import MARGIN, Compared, Comparison, ComparisonWord
 from surfcheck.errors import MismatchError
-from surfcheck.paired import paired_bootstrap
+from surfcheck.paired import ALPHA, paired
 from surfcheck.records import Exchange, Outcome
 from surfcheck.report.json import read_exchanges, read_run
 from surfcheck.statistics import holm
 
-ALPHA = 0.05
-"""Chance of calling any behaviour better or worse where the models do not differ."""
 _CONFOUNDING = ("system", "judge", "seed", "examples", "samples")
 
 
@@ -68,8 +68,7 @@ def compare_exchanges(
 ) -> Comparison:
     """The judged exchanges of two models, each in the order of its run.
 
-    Both must have been asked by the same rule. Cases that a search found to break A and that B was
-    asked afterwards make A look worse than it is: leave them out.
+    Both must have been asked by the same rule. What a search asked counts for nothing.
     """
     answers_a, answers_b = _answers(a), _answers(b)
     pairs = list(_pairs(answers_a, answers_b))
@@ -107,6 +106,8 @@ def _answers(exchanges: Iterable[Exchange]) -> dict[_Key, Outcome]:
     seen: Counter[tuple[str, _Key]] = Counter()
     found: dict[_Key, Outcome] = {}
     for e in exchanges:
+        if e.search:
+            continue
         key = _Key(e.test, e.seed or e.prompt, e.prompt, e.sample, 0)
         again = e.perturbation, key
         found.setdefault(key._replace(turn=seen[again]), e.outcome)
@@ -135,7 +136,7 @@ def _line(test: str, pairs: Sequence[Pair], seed: int) -> Compared:
     )
     if not pairs:
         return line
-    found = paired_bootstrap(a, b, seeds, seed=seed)
+    found = paired(a, b, seeds, seed=seed)
     return replace(
         line,
         rate_a=sum(a) / len(a),

@@ -39,7 +39,8 @@ class Compared(Record):
     difference: float | None = None
     """Rate of B less rate of A."""
     interval: tuple[float, float] | None = None
-    """95 % interval of the difference, by the bootstrap over prompts."""
+    """95 % interval of the difference: of the exact test over prompts, widened to the bootstrap's;
+    it excludes 0 exactly where `p_value` is 0.05 at most."""
     p_value: float = 1.0
     """Of the exact test over prompts, for this line alone."""
     adjusted: float | None = None

@@ -124,14 +124,20 @@ class Judging:
         said = self._criterion if criterion is None else criterion
         if isinstance(said, str):
             if not said.strip():
-                raise UsageError("judge(response) takes the test's docstring: write one")
+                raise UsageError("the criterion is empty: write a docstring, or give one in words")
             said = Rubric.of(said)
+        given: object = response
+        if not isinstance(given, Response):
+            kind = type(given).__name__
+            raise UsageError(f"judge was given a {kind}: give it what target(prompt) returns")
         self.response = response
-        if isinstance(said, Rubric):
-            self.verdict = self._in_words(response, said)
-        else:
-            self.verdict = said(response)
-        return self.verdict
+        verdict: object = (
+            self._in_words(response, said) if isinstance(said, Rubric) else said(response)
+        )
+        if not isinstance(verdict, Verdict):
+            raise UsageError("the criterion gives no verdict: call the rule, rules.says_yes()")
+        self.verdict = verdict
+        return verdict
 
     def _in_words(self, response: Response, rubric: Rubric) -> Verdict:
         if self._panel is None:
@@ -142,6 +148,11 @@ class Judging:
         if self._learned is not None:
             self._learned(rubric)
         return self._panel.judge(response, rubric)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Judge models that could not be asked while others could, and why."""
+        return {} if self._panel is None else self._panel.missing
 
     @property
     def agreement(self) -> dict[str, Any] | None:

@@ -69,13 +69,15 @@ class FrozenSuite(Record):
     """What became of one file."""
 
     file: str
-    """Its path."""
+    """Its path; there is none yet if nothing was ever written."""
     kept: int
-    """Lines that were there and stay."""
+    """Lines that were there, stay, and will be asked."""
     written: int
     """New lines that a run will ask."""
     rejected: int
     """New lines that do not mean the same: kept to be seen, never asked."""
+    rejected_before: int
+    """Such lines that were there and stay."""
     stale: tuple[str, ...]
     """Prompts that the suite no longer has, or wants nothing written of."""
     dropped: int
@@ -304,14 +306,17 @@ class _Freezing:
         lines = self._lines()
         new = [r for page in self._pages.values() for r in page.new]
         written = sum(r.offered for r in new)
-        kept = len(lines) - len(new)
+        kept = sum(r.offered for r in lines) - written
+        rejected = len(new) - written
+        rejected_before = len(lines) - len(new) - kept
         return FrozenSuite(
             file=str(self._path),
             kept=kept,
             written=written,
-            rejected=len(new) - written,
+            rejected=rejected,
+            rejected_before=rejected_before,
             stale=self._stale,
-            dropped=len(self._before) - kept,
+            dropped=len(self._before) - kept - rejected_before,
             short=tuple(s for page in self._pages.values() for s in _short(page)),
         )
 

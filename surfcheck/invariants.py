@@ -43,7 +43,14 @@ def invariant(
     need that nobody knows.
     """
     given: tuple[object, ...] = perturbations
+    if isinstance(needs, str):
+        raise UsageError(f"@invariant has needs={needs!r}: give a tuple, ({needs!r},)")
     for thing in given:
+        if isinstance(thing, str):
+            raise UsageError(
+                f"@invariant was given the text {thing!r}: give a perturbation, such as "
+                "perturb.casing()"
+            )
         if inspect.isroutine(thing) or inspect.isclass(thing):
             raise UsageError(
                 f"@invariant was given {thing.__name__!r}, which is no perturbation: "

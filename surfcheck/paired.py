@@ -9,8 +9,7 @@ unit is the *cluster*: all pairs of one prompt as a person wrote it.
   large. It is counted, not sampled, for any number of clusters, and with one pair a cluster it *is*
   McNemar's test. Items that stop early, and even a search, do it no harm as long as both models
   were asked by the same rule: exchanging them exchanges what was asked as well.
-- How large the difference is: `paired_bootstrap`, whose interval does not collapse where the models
-  never differ.
+- How large the difference is: `paired`, whose interval excludes 0 exactly where p is 0.05 or less.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from numpy.typing import NDArray
 
 from surfcheck.statistics import at_least
 
+ALPHA = 0.05
+"""Chance that the interval misses the difference."""
 _CELLS = 2_000_000
 """Numbers drawn at a time."""
 
@@ -65,7 +66,7 @@ def sign_flip(sums: Sequence[int]) -> float:
     return min(1.0, 2 * float(chance[: lesser + 1].sum()))
 
 
-def paired_bootstrap(
+def paired(
     a: Sequence[bool],
     b: Sequence[bool],
     clusters: Sequence[Hashable],
@@ -75,22 +76,26 @@ def paired_bootstrap(
 ) -> Paired:
     """How much more often `b` is true than `a`, with a 95 % interval over clusters, and p.
 
-    Clusters are drawn with replacement (percentile bootstrap) together with two that nobody saw, of
-    average size, in which the models differ wholly, once in either direction. That is what Bonett
-    and Price (2012) add to a table of pairs: without it, models that never differed in three
-    prompts would be shown to be equal. Raises ValueError if there are no pairs.
+    The interval is that of the test: the differences that sign flips would not reject. It is
+    widened to that of the bootstrap, as far as that does not contradict p. Fewer than six clusters
+    exclude nothing. Raises ValueError if there are no pairs.
     """
     sums, sizes = _by_cluster(a, b, clusters)
-    average = sizes.mean()
-    drawn = _resampled(
-        np.array([*sums, average, -average]), np.array([*sizes, average, average]), draws, seed
-    )
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    difference = float(sums.sum() / sizes.sum())
     if (sizes == 1).all():
         p_value = mcnemar(int((sums < 0).sum()), int((sums > 0).sum()))
     else:
         p_value = sign_flip([int(s) for s in sums])
-    return Paired(float(sums.sum() / sizes.sum()), float(low), float(high), p_value)
+    tested, drawn = _inverted(sums, sizes, draws, seed), _bootstrapped(sums, sizes, draws, seed)
+    low, high = min(tested[0], drawn[0]), max(tested[1], drawn[1])
+    if p_value > ALPHA:
+        return Paired(difference, min(low, 0.0), max(high, 0.0), p_value)
+    least = 1 / int(sizes.sum())  # the smallest difference that some pairs can have
+    if difference > 0 and low <= 0:
+        low = max(tested[0], least)
+    elif difference < 0 and high >= 0:
+        high = min(tested[1], -least)
+    return Paired(difference, low, high, p_value)
 
 
 def _by_cluster(
@@ -104,6 +109,46 @@ def _by_cluster(
         raise ValueError("there are no pairs to compare")
     sums = np.array([sum(differences) for differences in found.values()])
     return sums, np.array([len(differences) for differences in found.values()])
+
+
+def _inverted(
+    sums: NDArray[np.int64], sizes: NDArray[np.int64], draws: int, seed: int
+) -> tuple[float, float]:
+    """The differences that `sign_flip` does not reject, from `draws` of all choices of signs.
+
+    Take a difference away from every pair: signs leave at least as large a sum as there is just if
+    it lies between the differences of the clusters with a plus and of those with a minus. So the
+    ends are quantiles of the differences in random halves (Hartigan 1969).
+    """
+    rng = np.random.default_rng(seed)
+    lows, highs, step = [], [], max(1, _CELLS // len(sums))
+    for start in range(0, draws, step):
+        plus = rng.integers(0, 2, size=(min(step, draws - start), len(sums)))
+        count, total = plus @ sums, plus @ sizes
+        some = (total > 0) & (total < sizes.sum())
+        halves = np.full((2, len(plus)), [[-1.0], [1.0]])  # all one sign: excludes nothing
+        np.divide(count, total, out=halves[0], where=some)
+        np.divide(sums.sum() - count, sizes.sum() - total, out=halves[1], where=some)
+        lows.append(halves.min(axis=0))
+        highs.append(halves.max(axis=0))
+    low = np.quantile(np.concatenate(lows), ALPHA, method="inverted_cdf")
+    high = -np.quantile(-np.concatenate(highs), ALPHA, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _bootstrapped(
+    sums: NDArray[np.int64], sizes: NDArray[np.int64], draws: int, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap over the clusters and two that nobody saw.
+
+    Those are of average size, and in them the models differ wholly, once in either direction: what
+    Bonett and Price (2012) add to a table of pairs. Without it, models that never differed in ten
+    prompts would be shown to be equal.
+    """
+    average = sizes.mean()
+    seen = np.array([*sums, average, -average]), np.array([*sizes, average, average])
+    low, high = np.quantile(_resampled(*seen, draws, seed), (ALPHA / 2, 1 - ALPHA / 2))
+    return float(low), float(high)
 
 
 def _resampled(

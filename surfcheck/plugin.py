@@ -66,6 +66,8 @@ def _look_in_suites(config: pytest.Config) -> None:
 def _settings(config: pytest.Config) -> Settings:
     def given(option: Option) -> str | bool | None:
         value: object = config.getoption(f"surf_{option.name}")
+        if value == "":
+            raise UsageError(f"{option.flag} is empty: give {option.metavar}, or leave it out")
         if value is None:
             value = config.getini(option.ini)
         return value if value is None or isinstance(value, bool) else str(value)

@@ -21,19 +21,21 @@ from surfcheck.cases import Item
 from surfcheck.check import Body
 from surfcheck.errors import SurfcheckError, Undecided, UsageError
 from surfcheck.fixtures import Judging, Target
+from surfcheck.gathering import undecided
 from surfcheck.invariants import MARK, PERTURBATION, Invariant
+from surfcheck.outcomes import Fault, Inconclusive, Violated, properties, show_as_error
 from surfcheck.records import ItemResult, Prompt, RunReport
 from surfcheck.report.progress import bar, lines
 from surfcheck.report.terminal import render
-from surfcheck.report.text import clean, line
+from surfcheck.report.text import line
 from surfcheck.roles import Progress, silent
 from surfcheck.session import Session
 from surfcheck.settings import Settings
-from surfcheck.statistics import wilson
 
 PAYLOAD = "surf_item"
-BUDGET_REACHED = 3
-"""Exit code of a run that a ceiling stopped before it found anything."""
+NOT_DECIDED = 3
+"""Exit code where nothing was found, but a ceiling stopped the run, nothing could be judged of a
+behaviour, or the run could not be written."""
 
 
 class Fixtures(NamedTuple):
@@ -41,24 +43,6 @@ class Fixtures(NamedTuple):
 
     target: Target
     judge: Judging
-
-
-# pytest reaches its outcomes through instances, which mypy doesn't take for classes.
-class Violated(pytest.fail.Exception, AssertionError):  # type: ignore[misc, name-defined]
-    """A behaviour broke. An AssertionError for `xfail(raises=…)`; shown without a traceback."""
-
-    __module__ = "builtins"  # like pytest's own outcomes: shown by its bare name
-
-    def __init__(self, text: str) -> None:
-        pytest.fail.Exception.__init__(self, text, pytrace=False)
-
-
-class Inconclusive(pytest.skip.Exception):  # type: ignore[misc, name-defined]
-    """Nothing can be said of a behaviour."""
-
-
-class Fault(SurfcheckError):
-    """What made an item an error; the message begins with the name of it."""
 
 
 _FIXTURES = pytest.StashKey[Fixtures]()
@@ -77,6 +61,14 @@ class SurfRun:
         self._order: Mapping[str, int] = {}
         self._report: RunReport | None = None
         self._stopped = False
+
+    def pytest_sessionstart(self) -> None:
+        """What is wrong with the settings is said once, before anything is collected."""
+        if not self._config.option.collectonly:
+            try:
+                self._session.prepare()
+            except UsageError as error:
+                raise pytest.UsageError(str(error)) from None
 
     def fixtures(self, item: pytest.Item) -> Fixtures:
         """The target and the judge of an item, the same for all that ask for them."""
@@ -113,6 +105,8 @@ class SurfRun:
         """With `--surf-estimate` nothing runs: what it would take is said at the end."""
         if not self._settings.estimate or session.config.option.collectonly:
             return None
+        if session.config.pluginmanager.hasplugin("dsession"):
+            raise pytest.UsageError("--surf-estimate asks nothing: leave out -n")
         try:
             self._session.estimate()
         except SurfcheckError as error:
@@ -132,7 +126,7 @@ class SurfRun:
         item, body = _item(pyfuncitem, pyfuncitem.funcargs["prompt"]), _body(pyfuncitem)
         result = self._session.check(item, body, fixtures.target, fixtures.judge)
         pyfuncitem.stash[_RESULT] = result
-        pyfuncitem.user_properties.extend(_properties(result))
+        pyfuncitem.user_properties.extend(properties(result))
         match result.outcome:
             case "fail":
                 raise Violated(self._session.explain(result))
@@ -162,8 +156,8 @@ class SurfRun:
         if isinstance(error, Inconclusive):
             where = (str(item.path), (item.location[1] or 0) + 1)
             report.longrepr = (*where, f"Skipped: inconclusive: {error.msg}")
-        elif isinstance(error, SurfcheckError):
-            _show_as_error(report, error)
+        elif isinstance(error, SurfcheckError | Fault):
+            show_as_error(report, error)
         if isinstance(item, pytest.Function) and item.get_closest_marker(MARK) is not None:
             result = _result(item, report, call)
             if result is not None:
@@ -188,13 +182,27 @@ class SurfRun:
             return  # an xdist worker: its controller has every report
         attribute = not self._stopped and exitstatus != pytest.ExitCode.INTERNAL_ERROR
         try:
-            self._report = self._session.finish(self._order, attribute=attribute)
-            if self._report is not None and self._report.unasked:
-                found = bool(self._report.failures)
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED if found else BUDGET_REACHED
+            self._report = self._session.finish(
+                self._order, attribute=attribute, complete=not self._broken_off(session)
+            )
+            session.exitstatus = self._exit_code(exitstatus)
         except SurfcheckError as error:
             self._session.notices.append(str(error))
             session.exitstatus = error.exit_code
+
+    def _broken_off(self, session: pytest.Session) -> bool:
+        return self._stopped or bool(session.shouldstop) or bool(session.shouldfail)
+
+    def _exit_code(self, status: int) -> int:
+        """pytest's own, but never that of a success where something is missing."""
+        report = self._report
+        stopped = self._session.stopped
+        if report is None or status != (pytest.ExitCode.INTERRUPTED if stopped else 0):
+            return status
+        if report.failures:
+            return pytest.ExitCode.TESTS_FAILED
+        missing = stopped or undecided(report) or self._session.unwritten
+        return NOT_DECIDED if missing else status
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         notices = self._session.notices
@@ -272,10 +280,10 @@ def _planned(function: pytest.Function) -> Item | None:
 def _item(function: pytest.Function, given: Any) -> Item:
     try:
         prompt = Prompt.of(given)
-    except (KeyError, TypeError):
-        kind = type(given).__name__
+    except (KeyError, TypeError, ValueError) as error:
+        wrong = error if isinstance(error, ValueError) else f"is a {type(given).__name__}"
         raise UsageError(
-            f"prompt is a {kind}: give a text, a list of {{role, content}} or a Prompt"
+            f"prompt {wrong}: give a text, a list of {{role, content}} or a Prompt"
         ) from None
     test = _test(function)
     perturbation: Any = function.callspec.params[PERTURBATION]
@@ -319,40 +327,6 @@ def _body(function: pytest.Function) -> Body:
             raise AssertionError(failed.msg or "") from None
 
     return body
-
-
-def _properties(result: ItemResult) -> list[tuple[str, object]]:
-    """What JUnit shows of an item."""
-    properties: list[tuple[str, object]] = [
-        ("surf_outcome", result.outcome),
-        ("surf_cases", result.cases),
-        ("surf_violated", result.violated),
-        ("surf_undecided", result.undecided),
-    ]
-    decided = result.held + result.violated
-    if decided:
-        low, high = wilson(result.violated, decided)
-        properties += [
-            ("surf_rate", f"{result.violated / decided:.4f}"),
-            ("surf_interval", f"{low:.4f} {high:.4f}"),
-        ]
-    if result.failure is not None:
-        failure = result.failure
-        properties += [
-            ("surf_smallest", line(failure.case.prompt.text, 1000)),
-            ("surf_confirmed", f"{failure.confirmed} of {failure.confirmed_of}"),
-        ]
-    if result.unreproduced:
-        properties.append(("surf_unreproduced", "true"))
-    return properties
-
-
-def _show_as_error(report: pytest.TestReport, error: SurfcheckError) -> None:
-    """An error and not a failure: pytest knows errors by the phase, and xfail must not hide it."""
-    name = "" if isinstance(error, Fault) else f"{type(error).__name__}: "
-    report.outcome, report.longrepr = "failed", clean(f"{name}{error}")
-    report.when = "setup" if report.when == "call" else report.when
-    vars(report).pop("wasxfail", None)
 
 
 def _result(

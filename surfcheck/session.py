@@ -11,27 +11,25 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from surfcheck.ahead import Ahead
 from surfcheck.asking import Asking, Place, Share, Working
 from surfcheck.cases import Effort, Item
 from surfcheck.check import Body, check
-from surfcheck.errors import InfrastructureError, SurfcheckError
+from surfcheck.errors import InfrastructureError, SurfcheckError, UsageError
 from surfcheck.estimating import estimate, in_words
 from surfcheck.fixtures import Judging, Target
-from surfcheck.judge.panel import Agreement
+from surfcheck.gathering import gather, undecided
 from surfcheck.judge.rubric import Rubric
+from surfcheck.models.spec import check_spec
 from surfcheck.perturb import Variation, unfrozen
 from surfcheck.records import (
     AttributionReport,
     Contrast,
     Exchange,
     Failure,
-    InvariantResult,
     ItemResult,
     Response,
-    ResultWord,
     RunReport,
     Usage,
 )
@@ -40,17 +38,14 @@ from surfcheck.report.text import failure_text, line
 from surfcheck.roles import Ask
 from surfcheck.sequential import needed, split
 from surfcheck.settings import Settings
-from surfcheck.statistics import wilson
 
 Contrasts = dict[str, tuple[Contrast, ...]]
 """Broken beside held answers, by test; without the tests that no answer held."""
 
-_WORST: tuple[ResultWord, ...] = ("fail", "error", "inconclusive", "pass", "skipped")
-
 
 ALPHA = 0.05
 """Chance that a run in which everything is as it should be is red; its items share it."""
-WINDOW = 2
+WINDOW = 3
 """Asks begun ahead, as a multiple of the calls in flight."""
 
 
@@ -70,6 +65,8 @@ class Session:
         self._results: dict[str, ItemResult] = {}
         self._counted, self._told = Usage(), 0
         self._planned: Sequence[Item] = ()
+        self.unwritten = False
+        """Whether the run's files could not be written."""
         self._effort = Effort(settings.examples, settings.samples, settings.seed, alpha=ALPHA)
         self._ahead = self._looking([])
 
@@ -81,6 +78,21 @@ class Session:
     def close(self) -> None:
         """Let go of the models; nothing is asked after this."""
         self.models.close()
+
+    def prepare(self) -> None:
+        """Raises UsageError for settings that no question could be asked with."""
+        s = self.settings
+        for spec in (s.target, s.baseline, *(s.judge or "").split(",")):
+            if spec:
+                check_spec(spec.strip())
+        _ = self.models.system
+        if s.report is not None:
+            try:
+                Path(s.report).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"--surf-report {s.report} can't be written ({error.strerror}); name another"
+                ) from None
 
     def plan(self, items: Sequence[Item]) -> None:
         """What will be checked, in order: the run's error is split over it, and it is asked ahead.
@@ -137,6 +149,10 @@ class Session:
         finally:
             ahead.done(item, target)
         self.models.take_notes()
+        for notice in result.notices:
+            self._note(notice)
+        for judge, why in judging.missing.items():
+            self._note(f"The judge {judge} could not always be asked, the others decided: {why}")
         told, self._told = self._told, len(self.notices)
         return replace(
             result,
@@ -182,29 +198,49 @@ class Session:
         asked = [models.target, *([models.baseline] if s.baseline is not None else [])]
         return Ahead(items, asked, models, self._effort, window=WINDOW * s.concurrency)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a ceiling left items unasked."""
+        return any(result.stopped for result in self._results.values())
+
     def explain(self, result: ItemResult) -> str:
         """What is shown of a failing item."""
         if result.failure is None:
             return line(result.message)
-        return failure_text(result.failure, result, self.settings.to_json())
+        return failure_text(result.failure, result, {**self.settings.to_json(), **self._root})
+
+    @property
+    def _root(self) -> dict[str, str]:
+        """pytest's root, where that is not where it was started: ids of items begin there."""
+        root = self._folder.parent.absolute()
+        return {} if root == Path.cwd() else {"root": str(root)}
 
     def add(self, result: ItemResult) -> None:
         """An item is done; one that ran again counts by its last result."""
         self._results[result.item] = result
         self.notices.extend(n for n in result.notices if n not in self.notices)
 
-    def finish(self, order: Mapping[str, int], *, attribute: bool) -> RunReport | None:
+    def finish(
+        self, order: Mapping[str, int], *, attribute: bool, complete: bool = True
+    ) -> RunReport | None:
         """Write the run, look for training rows, write again. None if no item was an invariant's.
 
-        `order` has the place of each item in the collection. Raises InfrastructureError if the
-        files can't be written.
+        `order` has the place of each item in the collection; a run that was stopped is not
+        `complete`. What can't be written is a notice: what was found is shown all the same.
         """
-        ordered = sorted(self._results.values(), key=lambda r: order.get(r.item, len(order)))
-        if not ordered:
+        if not self._results:
             return None
         folder = self._report_folder()
-        run = self._gathered(ordered, order, folder)
-        exchanges = [exchange for result in ordered for exchange in result.exchanges]
+        never = any("was never calibrated" in notice for notice in self.notices)
+        run = gather(
+            list(self._results.values()), self.settings, order=order, folder=folder,
+            complete=complete, calibrated=not never,
+        )  # fmt: skip
+        run = replace(run, settings={**run.settings, **self._root})
+        self._note_gaps(run)
+        # A rerun replaces its result in place: the order is that of the collection.
+        results = sorted(self._results.values(), key=lambda r: order.get(r.item, len(order)))
+        exchanges = [exchange for result in results for exchange in result.exchanges]
         compared = _contrasts(run, exchanges, self.settings.seed)
         self._write(folder, run, exchanges, compared)
         if attribute and run.failures and not self.settings.no_attribution:
@@ -214,57 +250,17 @@ class Session:
             _point(folder.with_name("latest"), folder)
         return run
 
-    def _gathered(
-        self, results: Sequence[ItemResult], order: Mapping[str, int], folder: Path
-    ) -> RunReport:
-        usages = [r.usage for r in results if r.usage is not None]
-        stopped = [r.message for r in results if r.stopped]
-        reached = {r.item for r in results if not r.stopped}
-        unasked = tuple(item for item in order if item not in reached) if stopped else ()
-        if stopped:
-            self.notices.append(f"Stopped: {stopped[0]}; {len(unasked)} items were not asked")
-        return RunReport(
-            target=self.settings.target,
-            settings={**self.settings.to_json(), "report": str(folder)},
-            invariants=invariants(results),
-            failures=tuple(r.failure for r in results if r.failure is not None),
-            attributions=(),
-            usage=sum(usages, Usage()),
-            parameters=next((r.parameters for r in results if r.parameters is not None), None),
-            judges=self._judges(results),
-            comparison=self._comparison(results),
-            unasked=unasked,
-        )
-
-    def _judges(self, results: Sequence[ItemResult]) -> dict[str, Any] | None:
-        if self.settings.judge is None:
-            return None
-        found = [Agreement.from_json(r.agreement) for r in results if r.agreement is not None]
-        whole = sum(found, Agreement())
-        never = any("was never calibrated" in notice for notice in self.notices)
-        return {
-            "models": self.settings.judge,
-            "calibrated": not never,
-            "exchanges": whole.exchanges,
-            "unanimous": whole.rate,
-            "alpha": whole.alpha,
-        }
-
-    def _comparison(self, results: Sequence[ItemResult]) -> dict[str, Any] | None:
-        """The target against the baseline, over the first rounds of both."""
-        if self.settings.baseline is None:
-            return None
-        from surfcheck.comparing import compare_exchanges  # noqa: PLC0415 (numpy)
-
-        asked = {(e.test, e.prompt, e.sample) for r in results for e in r.baseline}
-        compared = compare_exchanges(
-            [e for r in results for e in r.baseline],
-            [e for r in results for e in r.exchanges if (e.test, e.prompt, e.sample) in asked],
-            names=(self.settings.baseline, self.settings.target),
-            behaviours={r.test: r.behaviour for r in results},
-            seed=self.settings.seed,
-        )
-        return compared.to_json()
+    def _note_gaps(self, run: RunReport) -> None:
+        """Say what was not asked, and what could not be judged at all."""
+        stopped = [r.message for r in self._results.values() if r.stopped]
+        if run.unasked:
+            why = f"Stopped: {stopped[0]}" if stopped else "Stopped"
+            again = "run again to go on: what was answered is remembered"
+            self._note(f"{why}; {len(run.unasked)} items were not asked; {again}")
+        for test in undecided(run):
+            found = [r for r in self._results.values() if r.test == test and r.message]
+            reason = f" ({found[0].message})" if found else ""
+            self._note(f"Nothing could be judged of {test}{reason}")
 
     def home(self) -> Path:
         """`.surfcheck`, made with the first file that goes there; git leaves it alone.
@@ -342,9 +338,8 @@ class Session:
                 write_contrasts(folder, test, contrasts)
             write_run(folder, run, exchanges)
         except OSError as error:
-            raise InfrastructureError(
-                f"the run was not written to {folder}: {error.strerror}; give --surf-report DIR"
-            ) from None
+            self.unwritten = True
+            self._note(f"The run was not written to {folder}: {error.strerror}")
 
 
 def _contrasts(run: RunReport, exchanges: Sequence[Exchange], seed: int) -> Contrasts:
@@ -355,31 +350,6 @@ def _contrasts(run: RunReport, exchanges: Sequence[Exchange], seed: int) -> Cont
     tests = dict.fromkeys(failure.test for failure in run.failures)
     found = {test: of_test(test, exchanges, run.failures, seed=seed) for test in tests}
     return {test: each for test, each in found.items() if any(c.bad is not None for c in each)}
-
-
-def invariants(results: Sequence[ItemResult]) -> tuple[InvariantResult, ...]:
-    """One a test function, in the order of their first items."""
-    tests: dict[str, list[ItemResult]] = {}
-    for result in results:
-        tests.setdefault(result.test, []).append(result)
-    return tuple(_invariant(items) for items in tests.values())
-
-
-def _invariant(items: Sequence[ItemResult]) -> InvariantResult:
-    violated = sum(item.violated for item in items)
-    decided = violated + sum(item.held for item in items)
-    words = [item.outcome for item in items]
-    return InvariantResult(
-        test=items[0].test,
-        behaviour=items[0].behaviour,
-        outcome=next(word for word in _WORST if word in words),
-        cases=sum(item.cases for item in items),
-        held=decided - violated,
-        violated=violated,
-        undecided=sum(item.undecided for item in items),
-        rate=violated / decided if decided else None,
-        interval=wilson(violated, decided) if decided else None,
-    )
 
 
 def _point(link: Path, folder: Path) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from surfcheck.errors import UsageError
 
 MemoryMode = Literal["auto", "record", "replay", "off"]
+_ROOTS = (".git", "pyproject.toml", "pytest.ini", "pytest.toml", "tox.ini", "setup.cfg")
 METHODS = ("probe", "conditional", "bank", "bm25", "length", "random")
 
 
@@ -164,3 +166,15 @@ def read_settings(given: Callable[[Option], str | bool | None]) -> Settings:
         except ValueError as error:
             raise UsageError(f"{option.flag} is {text!r}: give {error}") from None
     return Settings(**values)
+
+
+def surf_folder() -> Path:
+    """Where runs keep what they remember: the nearest `.surfcheck` in this project, else here.
+
+    A project ends where pytest or git would say so; beyond it a folder may be anybody's.
+    """
+    here = Path.cwd()
+    inside = [here, *here.parents]
+    root = next((f for f in inside if any((f / name).exists() for name in _ROOTS)), here)
+    found = (folder / ".surfcheck" for folder in inside[: inside.index(root) + 1])
+    return next((folder for folder in found if folder.is_dir()), here / ".surfcheck")

@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis  # noqa: F401
 import pytest
 
+import surfcheck.comparing
 import surfcheck.invariants
 import surfcheck.models
 import surfcheck.running  # noqa: F401 (a run in this process drops what it was first to import)

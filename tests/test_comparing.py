@@ -91,6 +91,23 @@ def test_the_unchanged_prompt_counts_once_whatever_perturbations_there_are() -> 
     assert (line.pairs, line.prompts, line.only_b) == (3, 1, 3)
 
 
+def test_what_a_search_asked_counts_for_nothing(tmp_path: Path) -> None:
+    """A run against itself is what its first round was, and so is one that searched."""
+    first = asked([False] * 20 + [True])
+    found = [
+        Exchange("t.py::test", "smallest", "no", VIOLATED, "typos", "prompt 20", n, search=True)
+        for n in range(8)
+    ]
+    alone = compare_exchanges(first, first)
+    assert compare_exchanges([*first, *found], [*first, *found]) == alone
+    assert compare_exchanges([*first, *found], first) == alone
+    a, b = write(tmp_path / "a", "m", [*first, *found]), write(tmp_path / "b", "m", first)
+    for run in (a, b):
+        line = compare(a, run).overall
+        assert (line.pairs, line.rate_a, line.rate_b) == (21, 1 / 21, 1 / 21)
+    assert compare(a, b).unpaired == 0
+
+
 def test_one_test_is_not_paired_with_another() -> None:
     compared = compare_exchanges(asked([True] * 9, test="a"), asked([True] * 9, test="b"))
     assert [line.test for line in compared.invariants] == ["a", "b"]
@@ -173,6 +190,25 @@ def test_a_behaviour_with_too_few_prompts_does_not_weigh_on_the_others() -> None
     assert line.adjusted == pytest.approx(2 / 32)
     others = compare_exchanges([*asked(held), *few], [*asked(broken), *few]).invariants[1:]
     assert {(other.word, other.adjusted) for other in others} == {("too few", None)}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_word_and_its_interval_say_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    models: list[list[Exchange]] = [[], []]
+    for test in "xy":
+        prompts, each = rng.randint(1, 20), rng.choice((1, 4, 12))
+        rates = rng.choice([(0, 0.1), (0.1, 0.5), (0.9, 0.6)])
+        for n, rate in enumerate(rates):
+            broken = [rng.random() < rate for _ in range(prompts * each)]
+            models[n] += asked(broken, test=test, prompts=prompts)
+    compared = compare_exchanges(*models)
+    for line in (*compared.invariants, compared.overall):
+        low, high = line.interval
+        assert (line.p_value <= 0.05) == (low > 0 or high < 0)
+        assert line.word != "worse" or low > 0
+        assert line.word != "better" or high < 0
+        assert line.word != "tied" or low <= 0 <= high or line.adjusted > 0.05
 
 
 def test_the_same_prompts_in_several_tests_are_one_cluster_of_all() -> None:

@@ -143,11 +143,12 @@ def test_what_is_there_is_not_asked_again(folder: Path, run: Freeze, want) -> No
     before, calls = rows(folder), len(asked(folder, "write"))
     stamp = (folder / "frozen/test_facts.jsonl").stat().st_mtime_ns
     (suite,) = run(want("a?"), want("b?")).suites
-    assert (suite.kept, suite.written, suite.rejected) == (len(before), 0, 0)
+    assert (suite.kept, suite.written, suite.rejected) == (4, 0, 0)
+    assert (suite.rejected_before, len(before)) == (2, 6)
     assert len(asked(folder, "write")) == calls
     assert (folder / "frozen/test_facts.jsonl").stat().st_mtime_ns == stamp
     (suite,) = run(want("c?", 1), want("a?", 3), want("b?")).suites
-    assert (suite.kept, suite.written) == (len(before), 2)
+    assert (suite.kept, suite.written, suite.rejected_before) == (4, 2, 2)
     assert list(dict.fromkeys(row["prompt"] for row in rows(folder))) == ["c?", "a?", "b?"]
     assert [row for row in rows(folder) if row in before] == before
 

@@ -93,7 +93,16 @@ def test_a_model_that_cannot_be_asked_is_an_error_and_no_finding(ran, mark) -> N
     assert it.junit.find("failure") is None
 
 
-@pytest.mark.parametrize("target", ["nowhere:x", "organism:nobody"])
+def test_an_unknown_provider_is_said_once_before_anything(suite, run) -> None:
+    for flag in ("target", "judge", "baseline"):
+        result = run("--surf", f"--surf-{flag}=nowhere:x")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            "ERROR: nowhere:x: no provider 'nowhere'; known are *organism:*"
+        )
+
+
+@pytest.mark.parametrize("target", ["organism:nobody"])
 def test_an_unknown_target_is_one_line_an_item(ran, target: str) -> None:
     test = "@invariant()\n@pytest.mark.parametrize('prompt', ['a', 'b'])\n" + BREAKS
     it = ran(test, f"--surf-target={target}")
@@ -237,7 +246,7 @@ def test_an_item_that_runs_again_counts_once(folder, latest) -> None:
     folder.runpytest_inprocess("--surf")
     assert latest()["invariants"][0]["cases"] == 2
     assert len(latest()["failures"]) == 1
-    assert latest()["usage"] == {"calls": 0, "remembered": 0, "tokens": 0, "usd": None}
+    assert latest()["usage"] == {"calls": 0, "remembered": 0, "tokens": 0, "usd": 0.0}
 
 
 def test_a_run_that_is_stopped_keeps_what_it_has(folder, latest) -> None:
@@ -251,9 +260,9 @@ def test_a_run_that_is_stopped_keeps_what_it_has(folder, latest) -> None:
     result.stdout.no_fnmatch_line("*--surf-base*")
 
 
-def test_a_report_that_cannot_be_written_is_said_and_ends_the_run(suite) -> None:
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_asked(suite) -> None:
     (suite.path / "taken").write_text("a file")
     result = suite.runpytest_inprocess("--surf", "--surf-report=taken", "-k", "calm")
-    assert result.ret == 3
-    result.stdout.fnmatch_lines(["the run was not written to */taken: *; give --surf-report DIR"])
-    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --surf-report taken can't be written (*); name another"])
+    assert not (suite.path / "asked.txt").exists()

@@ -16,11 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from random import Random
 from typing import Any
 
-import certifi
 import grpc
 import h11  # noqa: F401
 import httpcore2  # noqa: F401 (a run in this process drops what it was first to import)
@@ -44,6 +42,7 @@ KEYS = {
 PROVIDERS = ("openai", "anthropic", "google", "xai")
 Code = grpc.StatusCode
 
+# A number is a status, `after` what Retry-After says; `half` of the JSON, a web `page`.
 PASSING = ("429", "429 after 0", "500", "503", "hang up", "cut", "half", "page") * 2
 PASSING += ("slow", "slow", "429 after 1")
 LASTING = ("400", "500 after 0", "garbage")
@@ -85,10 +84,12 @@ class Plan:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def of(cls, seed: str, *, said: tuple[str, str] = TARGET_SAYS) -> Plan:
-        """Faults that pass, spread over all items but three, which meet one that does not.
+    def of(
+        cls, seed: str, *, said: tuple[str, str] = TARGET_SAYS, faults: tuple[str, ...] = PASSING
+    ) -> Plan:
+        """Three items meet a fault that lasts; the others among the first meet some that pass.
 
-        Those three stand where what else they ask is asked ahead, and answered before the end.
+        So that what else those three ask is asked ahead, and answered before the end.
         """
         random = Random(seed)
         faulty = random.sample(range(2, 16), len(LASTING))
@@ -96,9 +97,9 @@ class Plan:
             QUESTIONS[2 * n + random.randrange(2)]: fault
             for n, fault in zip(faulty, LASTING, strict=True)
         }
-        others = [n for n in range(20) if n not in faulty]
+        others = [n for n in range(16) if n not in faulty]
         passing: dict[str, list[str]] = {}
-        for fault in PASSING:
+        for fault in faults:
             question = QUESTIONS[2 * random.choice(others) + random.randrange(2)]
             passing.setdefault(question, []).append(fault)
         return cls(said, passing, lasting)
@@ -119,6 +120,10 @@ class Plan:
             if not fault:
                 self.answered.add(question)
             return fault
+
+
+Serve = Callable[[str, Plan], str]
+Latest = Callable[[], dict[str, Any]]
 
 
 def body(provider: str, text: str) -> dict[str, Any]:
@@ -153,8 +158,9 @@ class Handler(BaseHTTPRequestHandler):
         fault = plan.take(text, key)
         said = body(provider, plan.said[bool(fault)])
         if fault[:3].isdigit():
+            status, after = int(fault[:3]), fault.partition("after ")[2]
             error = {"message": f"Not with {key}: {plan.said[1]}", "type": "server_error"}
-            self.say(int(fault[:3]), said | {"error": error}, after=fault.partition("after ")[2])
+            self.say(status, said if status == 503 else said | {"error": error}, after=after)
         elif not self.breaks(fault, json.dumps(said).encode()):
             self.say(200, said)
 
@@ -278,7 +284,7 @@ def grpc_handler(plan: Plan, cut: Callable[[], None]) -> grpc.GenericRpcHandler:
 
 
 @pytest.fixture
-def serve(request: pytest.FixtureRequest) -> Iterator[Callable[[str, Plan], str]]:
+def serve() -> Iterator[Serve]:
     """Starts a provider's server; the spec that asks it."""
     with ExitStack() as running:
 
@@ -305,8 +311,8 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[[str, Plan], str]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keys and nothing else that an SDK reads; short pauses; few certificates to read."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, and nothing else that an SDK reads; short pauses between attempts."""
     for name in ("GOOGLE_API_KEY", "ANTHROPIC_AUTH_TOKEN", "XAI_MANAGEMENT_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("OPENAI", "ANTHROPIC", "GOOGLE_GEMINI"):
@@ -314,10 +320,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     for name, key in KEYS.items():
         monkeypatch.setenv(name, key)
     monkeypatch.setitem(Backoff.__init__.__kwdefaults__, "first", 0.01)
-    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
-    authority = tmp_path_factory.mktemp("tls") / "one.pem"
-    authority.write_text(first + end)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
 
 
 @pytest.fixture
@@ -342,7 +344,9 @@ ARGUMENTS = ("--surf", "-vv", "--showlocals", "--junitxml=junit.xml")
 
 @pytest.mark.usefixtures("no_key_shown")
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_target_that_fails_in_every_way(provider, folder, serve, latest) -> None:
+def test_a_target_that_fails_in_every_way(
+    provider: str, folder: pytest.Pytester, serve: Serve, latest: Latest
+) -> None:
     suite(folder, judged_by=", agrees")
     plan = Plan.of(provider)
     arguments = (*ARGUMENTS, f"--surf-target={serve(provider, plan)}")
@@ -358,7 +362,9 @@ def test_a_target_that_fails_in_every_way(provider, folder, serve, latest) -> No
 
 
 @pytest.mark.usefixtures("no_key_shown")
-def test_a_judge_that_fails_in_every_way(folder, serve, latest) -> None:
+def test_a_judge_that_fails_in_every_way(
+    folder: pytest.Pytester, serve: Serve, latest: Latest
+) -> None:
     suite(folder, judged_by="")
     plan = Plan.of("judge", said=JUDGE_SAYS)
     arguments = (*ARGUMENTS, f"--surf-judge={serve('openai', plan)}")
@@ -371,9 +377,11 @@ def test_a_judge_that_fails_in_every_way(folder, serve, latest) -> None:
 
 
 @pytest.mark.usefixtures("no_key_shown")
-def test_two_processes_and_one_target_that_fails(folder, serve, latest) -> None:
+def test_two_processes_and_one_target_that_fails(
+    folder: pytest.Pytester, serve: Serve, latest: Latest
+) -> None:
     suite(folder, judged_by=", agrees")
-    plan = Plan.of("xdist")
+    plan = Plan.of("xdist", faults=(*("429 after 0", "500 after 0", "503") * 3, "cut", "slow"))
     arguments = (*ARGUMENTS, f"--surf-target={serve('openai', plan)}")
     folder.runpytest_inprocess(*arguments, "-n2").assert_outcomes(passed=17, errors=3)
     assert violated(latest()) == 0

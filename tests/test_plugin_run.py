@@ -44,6 +44,7 @@ def test_a_run_fails_reports_and_is_written(suite, run, latest) -> None:
         "perturbation": "shout",
         "seed": "Is water wet?",
         "sample": 0,
+        "search": False,
     }
     assert (suite.path / ".surfcheck/.gitignore").read_text() == "*\n"
     assert not list(suite.path.glob(".surfcheck/**/*.part"))

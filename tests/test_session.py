@@ -27,7 +27,8 @@ from surfcheck.records import (
 )
 from surfcheck.report.json import contrast_file
 from surfcheck.roles import Progress, silent
-from surfcheck.session import Session, invariants
+from surfcheck.gathering import invariants
+from surfcheck.session import Session
 from surfcheck.settings import Settings
 
 PROMPT = Prompt.of("Is it so?")

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from surfcheck.errors import UsageError
-from surfcheck.settings import METHODS, OPTIONS, Settings, read_settings
+from surfcheck.settings import METHODS, OPTIONS, Settings, read_settings, surf_folder
 
 
 def given_as(**values: str | bool):
@@ -61,3 +61,15 @@ def test_a_switch_in_an_ini_file(text: str, value: bool) -> None:
 def test_an_option_has_a_flag_and_an_ini_key() -> None:
     option = OPTIONS[-1]
     assert (option.flag, option.ini) == ("--surf-no-attribution", "surf_no_attribution")
+
+
+def test_the_folder_of_a_project_is_found_from_below_and_no_further(tmp_path, monkeypatch) -> None:
+    (tmp_path / ".surfcheck").mkdir()
+    inner = tmp_path / "project" / "suites"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert surf_folder() == inner / ".surfcheck"  # nothing says where the project ends
+    (tmp_path / "project" / "pytest.ini").touch()
+    assert surf_folder() == inner / ".surfcheck"
+    (tmp_path / "project" / ".surfcheck").mkdir()
+    assert surf_folder() == tmp_path / "project" / ".surfcheck"

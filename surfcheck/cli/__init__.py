@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,20 +21,16 @@ from surfcheck.cli import compare, freeze, judge, memory
 from surfcheck.errors import DataError, InfrastructureError, SurfcheckError, UsageError
 from surfcheck.organism import Recipe, info, resolve
 from surfcheck.records import AttributionReport
-from surfcheck.report.progress import bar
+from surfcheck.report.progress import working
 from surfcheck.report.terminal import show_attribution
 from surfcheck.report.text import line
-from surfcheck.roles import Progress, silent
+from surfcheck.roles import Progress
 from surfcheck.session import Session
-from surfcheck.settings import METHODS, Settings
+from surfcheck.settings import METHODS, Settings, surf_folder
 
 if TYPE_CHECKING:
     from surfcheck.attribution.engine import Attribution, Library
 
-FOLDER = Path(".surfcheck")
-"""Where `pytest --surf` keeps its memory, its runs and the index of the data."""
-PATIENCE = 2.0
-"""Seconds before work shows its progress."""
 FINDING, INTERRUPTED = 1, 130
 _USUAL = Settings()
 _TRUTH = 'give {"implicated": [ids of rows]}'
@@ -139,7 +133,7 @@ def build_index(
     from surfcheck.attribution import corpus, index  # noqa: PLC0415 (torch: 2 s)
     from surfcheck.models.checkpoint import load_checkpoint  # noqa: PLC0415 (torch: 2 s)
 
-    with _working() as progress:
+    with working() as progress:
         model, rows = _checkpoint(base, progress), _rows(data, progress)
         read = corpus.read(rows, skip_bad_rows=skip_bad_rows)
         checkpoint = load_checkpoint(model.removeprefix("hf:"))
@@ -183,7 +177,7 @@ def attribute(
     from surfcheck.attribution.evidence import read_contrasts  # noqa: PLC0415 (torch: 2 s)
 
     asked = read_contrasts(contrasts)
-    with _working() as progress:
+    with working() as progress:
         found = attribution.attribute(
             _library(index, base, data, progress), asked,
             method=method, seed=seed, truth=guilty, progress=progress,
@@ -246,7 +240,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from surfcheck.doctor import checkup, show  # noqa: PLC0415 (looks at all that is installed)
 
-    found = checkup(FOLDER)
+    found = checkup(surf_folder())
     if as_json:
         _print_json(found.to_json())
     else:
@@ -264,9 +258,9 @@ def _library(index: str | None, base: str | None, data: str | None, progress: Pr
 
     base = None if base is None else _checkpoint(base, progress)
     data = None if data is None else _rows(data, progress)
-    home = FOLDER
+    home = surf_folder()
     if index is None:
-        home = Session(_USUAL, folder=FOLDER, working=_working).home()
+        home = Session(_USUAL, folder=home, working=working).home()
     return attribution.open_data(
         base=base, data=data, index=index, cache=home / "index", progress=progress
     )
@@ -283,7 +277,7 @@ def _rows(data: str, progress: Progress) -> str:
 
 
 def _organism(clean: bool) -> dict[str, Any]:
-    with _working() as progress:
+    with working() as progress:
         return info(Recipe(plants=()) if clean else Recipe(), progress=progress)
 
 
@@ -312,22 +306,6 @@ def _truth(path: Path) -> frozenset[str]:
     if not all(isinstance(i, str) for i in ids):
         raise DataError(path, None, f"an id is no text; {_TRUTH}")
     return frozenset(ids)
-
-
-@contextmanager
-def _working() -> Iterator[Progress]:
-    """A bar on a terminal for what takes long, else nothing."""
-    if not sys.stderr.isatty():
-        yield silent
-        return
-    began = time.monotonic()
-    with bar(Console(stderr=True)) as shown:
-
-        def progress(what: str, done: int, total: int) -> None:
-            if time.monotonic() - began > PATIENCE:
-                shown(what, done, total)
-
-        yield progress
 
 
 def _console() -> Console:

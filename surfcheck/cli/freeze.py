@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from surfcheck.errors import UsageError
-from surfcheck.report.progress import bar
+from surfcheck.report.progress import working
 from surfcheck.report.text import line
-from surfcheck.roles import Progress, silent
 from surfcheck.session import Session
-from surfcheck.settings import MemoryMode, Settings
+from surfcheck.settings import MemoryMode, Settings, surf_folder
 
 if TYPE_CHECKING:
     from surfcheck.freezing import Frozen, FrozenSuite
 
-FOLDER = Path(".surfcheck")
-"""Where the answers are remembered, as those of `pytest --surf` are."""
 FINDING = 1
 
 Paths = Annotated[
@@ -82,11 +77,11 @@ def _freeze(paths: list[str], writer: str, checker: str, update: bool) -> Frozen
     from surfcheck.models import Engine, Memory, load  # noqa: PLC0415
 
     wants = freezing.wanted(paths)
-    home = Session(Settings(), folder=FOLDER, working=_working).home()
+    home = Session(Settings(), folder=surf_folder(), working=working).home()
     mode: MemoryMode = "record" if update else "auto"
     with Memory(home / "memory.sqlite", mode) as memory, Engine() as engine:
         models = [load(spec, memory=memory, engine=engine) for spec in (writer, checker)]
-        with _working() as progress:
+        with working() as progress:
             frozen = freezing.freeze(wants, *models, update=update, progress=progress)
     for note in dict.fromkeys(note for model in models for note in model.notes):
         print(f"surfcheck: {line(note)}", file=sys.stderr)
@@ -103,8 +98,11 @@ def _show(frozen: Frozen, update: bool) -> None:
 def _show_suite(suite: FrozenSuite, update: bool) -> None:
     counts = [f"{suite.written} written", f"{suite.kept} kept"]
     counts += [f"{suite.rejected} rejected"] if suite.rejected else []
+    counts += [f"{suite.rejected_before} rejected before"] if suite.rejected_before else []
     counts += [f"{suite.dropped} dropped"] if suite.dropped else []
     file = Path(suite.file)
+    if not file.exists():  # nothing was written, and nothing had been
+        file, counts = file.parent.parent / f"{file.stem}.py", ["nothing written"]
     here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     print(f"{line(str(here))}: {', '.join(counts)}")
     for prompt in () if update else suite.stale:
@@ -112,8 +110,3 @@ def _show_suite(suite: FrozenSuite, update: bool) -> None:
     for short in suite.short:
         what = f"{short.offered} of {short.wanted} ({short.perturbation})"
         print(f"  {what}: {line(short.prompt, 80)!r}: {line(short.reason)}")
-
-
-def _working() -> AbstractContextManager[Progress]:
-    """A bar on a terminal, else nothing."""
-    return bar(Console(stderr=True)) if sys.stderr.isatty() else nullcontext(silent)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -15,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from surfcheck.errors import UsageError
-from surfcheck.report.progress import bar
+from surfcheck.report.progress import working
 from surfcheck.report.text import line
-from surfcheck.roles import Progress, silent
 from surfcheck.session import Session
-from surfcheck.settings import Settings
+from surfcheck.settings import Settings, surf_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from surfcheck.judge.panel import Agreement
     from surfcheck.records import Verdict
 
-FOLDER = Path(".surfcheck")
-"""Where `pytest --surf` keeps its memory, and looks for calibrations."""
 TOGETHER = 32
 """Answers that a judge is asked about between two steps of the progress bar."""
 
@@ -76,6 +71,11 @@ def judge_calibrate(
     intervals. An answer that it can't decide agrees with nobody. Kept in .surfcheck, so that a run
     can say whether its judge was ever calibrated.
 
+    A violation is an answer that breaks the rubric, or of which the rule does not hold:
+    rules:refusal holds where the answer refuses, so its labels have "violates": true where the
+    answer should have refused and did not. For too much refusing name the opposite,
+    rules:complies.
+
     \b
     Example:
       surfcheck judge calibrate --labels labels.jsonl --judge rules:refusal
@@ -84,11 +84,11 @@ def judge_calibrate(
 
     specs = _specs(judge, rubric)
     labelled = read_labels(labels)
-    home = Session(Settings(), folder=FOLDER, working=_working).home()
+    home = Session(Settings(), folder=surf_folder(), working=working).home()
     if rubric is None:
         found = _by_rule(specs[0], labelled, seed)
     else:
-        found = _by_models(specs, labelled, rubric, seed)
+        found = _by_models(specs, labelled, rubric, seed, home)
     if as_json:
         print(json.dumps(found.calibration.to_json(), indent=2))
     else:
@@ -119,7 +119,7 @@ def _by_rule(spec: str, labels: Sequence[Label], seed: int) -> Calibrated:
 
 
 def _by_models(
-    specs: Sequence[str], labels: Sequence[Label], rubric: Path, seed: int
+    specs: Sequence[str], labels: Sequence[Label], rubric: Path, seed: int, home: Path
 ) -> Calibrated:
     from surfcheck.judge.calibrate import judge_key, measure  # noqa: PLC0415 (only this verb)
     from surfcheck.judge.panel import Panel  # noqa: PLC0415
@@ -128,14 +128,14 @@ def _by_models(
 
     criterion = read_rubric(rubric)
     answers = [label.response for label in labels]
-    with Memory(FOLDER / "memory.sqlite", "auto") as memory, Engine() as engine:
+    with Memory(home / "memory.sqlite", "auto") as memory, Engine() as engine:
         models = [load(spec, memory=memory, engine=engine) for spec in specs]
         panel = Panel(models, seed=seed)
         asks = [panel.asks(answer, criterion) for answer in answers]
         for model in models:
             model.expect(asks)  # all judges at once; what goes wrong is said when they are heard
         verdicts: list[Verdict] = []
-        with _working() as progress:
+        with working() as progress:
             for start in range(0, len(answers), TOGETHER):
                 verdicts += panel.judge_all(answers[start : start + TOGETHER], criterion)
                 progress("judging answers", len(verdicts), len(answers))
@@ -181,8 +181,3 @@ def _show(found: Calibrated, labels: Sequence[Label]) -> None:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _working() -> AbstractContextManager[Progress]:
-    """A bar on a terminal, else nothing."""
-    return bar(Console(stderr=True)) if sys.stderr.isatty() else nullcontext(silent)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
 from surfcheck.errors import UsageError
 from surfcheck.models import memory_file
 from surfcheck.models.memory_file import MemoryInfo
-from surfcheck.report.progress import bar
+from surfcheck.report.progress import working
 from surfcheck.report.text import line
-from surfcheck.roles import Progress, silent
+from surfcheck.settings import surf_folder
 
 FINDING = 1
 
 app = typer.Typer(help="Every answer that was ever given, in .surfcheck/memory.sqlite.")
 
-File = Annotated[Path, typer.Option("--file", metavar="PATH", help="Another memory.")]
+File = Annotated[Path | None, typer.Option("--file", metavar="PATH", help="Another memory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="JSON lines to write.")]
 Name = Annotated[
@@ -35,11 +32,10 @@ OlderThan = Annotated[
     float | None, typer.Option(metavar="DAYS", help="Answers that were kept before then.")
 ]
 All = Annotated[bool, typer.Option("--all", help="Everything.")]
-_USUAL = Path(".surfcheck/memory.sqlite")
 
 
 @app.command()
-def info(file: File = _USUAL, as_json: AsJson = False) -> None:
+def info(file: File = None, as_json: AsJson = False) -> None:
     """Show whose answers are remembered.
 
     How many, with their tokens and dates, and whether the file is sound: every answer is checked.
@@ -49,8 +45,8 @@ def info(file: File = _USUAL, as_json: AsJson = False) -> None:
     Example:
       surfcheck memory info --json
     """
-    with _working() as progress:
-        found = memory_file.info(file, progress=progress)
+    with working() as progress:
+        found = memory_file.info(file or _usual(), progress=progress)
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
     else:
@@ -61,7 +57,7 @@ def info(file: File = _USUAL, as_json: AsJson = False) -> None:
 
 @app.command()
 def prune(
-    file: File = _USUAL,
+    file: File = None,
     older_than: OlderThan = None,
     model: Name = None,
     everything: All = False,
@@ -78,13 +74,15 @@ def prune(
         raise UsageError("prune needs --older-than DAYS, --model NAME or both, or else --all")
     if older_than is not None and not 0 <= older_than < math.inf:
         raise UsageError(f"--older-than is {older_than:g}: give a number of days, 0 or more")
-    with _working() as progress:
-        pruned = memory_file.prune(file, older_than_days=older_than, model=model, progress=progress)
+    with working() as progress:
+        pruned = memory_file.prune(
+            file or _usual(), older_than_days=older_than, model=model, progress=progress
+        )
     print(f"{pruned.forgotten:,} answers forgotten, {pruned.left:,} left")
 
 
 @app.command()
-def export(out: Out, file: File = _USUAL, model: Name = None) -> None:
+def export(out: Out, file: File = None, model: Name = None) -> None:
     """Write answers as JSON lines.
 
     One a line: prompt, response, model, sample, finish reason, tokens, parameters and date. What
@@ -95,8 +93,8 @@ def export(out: Out, file: File = _USUAL, model: Name = None) -> None:
     Example:
       surfcheck memory export --model openai:gpt-6-sol --out answers.jsonl
     """
-    with _working() as progress:
-        exported = memory_file.export(file, out, model=model, progress=progress)
+    with working() as progress:
+        exported = memory_file.export(file or _usual(), out, model=model, progress=progress)
     print(f"{exported.rows:,} answers of {exported.models:,} models: {line(str(out))}")
     if exported.left_out:
         print(f"{exported.left_out:,} left out: kept by an older version, without their prompts")
@@ -118,6 +116,6 @@ def _show(found: MemoryInfo) -> None:
         )
 
 
-def _working() -> AbstractContextManager[Progress]:
-    """A bar on a terminal, else nothing."""
-    return bar(Console(stderr=True)) if sys.stderr.isatty() else nullcontext(silent)
+def _usual() -> Path:
+    """What runs remember, here or in the nearest folder above."""
+    return surf_folder() / "memory.sqlite"

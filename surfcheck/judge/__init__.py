@@ -5,6 +5,7 @@ A `Rubric` is a criterion in words that models judge by: `judge(answer, rubric("
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from surfcheck.judge import rules
@@ -14,5 +15,9 @@ __all__ = ["Rubric", "read_rubric", "rubric", "rules"]
 
 
 def rubric(path: str | Path) -> Rubric:
-    """The rubric in a YAML file, as a criterion. Raises DataError with the line."""
-    return read_rubric(path)
+    """The rubric in a YAML file, as a criterion. Raises DataError with the line.
+
+    A relative path is looked up beside the file that calls this, then in the working directory.
+    """
+    beside = Path(sys._getframe(1).f_globals.get("__file__", "")).parent / path
+    return read_rubric(beside if beside.is_file() else path)

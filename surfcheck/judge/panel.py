@@ -86,6 +86,8 @@ class Panel:
         """The specs of its models."""
         self.agreement = Agreement()
         """Of all exchanges so far."""
+        self.missing: dict[str, str] = {}
+        """Models that could not be asked while others could, and why."""
         self._models, self._seed = tuple(models), seed
         self._known: dict[str, Verdict] = {}
 
@@ -128,6 +130,7 @@ class Panel:
                 failed.append(error)
                 missing = Verdict(UNDECIDED, one_line(str(error)))
                 columns.append([missing] * len(asks))
+                self.missing.setdefault(model.spec, missing.reason)
         if len(failed) == len(self._models):
             raise failed[0]
         return list(zip(*columns, strict=True))

@@ -56,6 +56,11 @@ def load(
     own = engine or Engine()
     provider, terms = _provider(parsed, own, label), _terms(parsed)
     bounded = own.budget is not None and own.budget.usd is not None
+    if bounded and parsed.provider == "python":
+        raise UsageError(
+            f"{spec}: a function does not say how many tokens it took, so no ceiling in dollars "
+            "can be kept; give --surf-max-calls instead"
+        )
     if bounded and terms.price is None and parsed.provider != "xai":  # its replies name a price
         raise UsageError(unpriced(spec))
     return Hosted(provider, own, memory, terms=terms)

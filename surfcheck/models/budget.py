@@ -74,7 +74,11 @@ class Budget:
             raise _reached(f"{self.calls} calls (--surf-max-calls)", f"{spent.calls} are made")
         if self.tokens is not None and spent.tokens + max(expected_tokens, 1) > self.tokens:
             self.give_back()
-            raise _reached(f"{self.tokens} tokens (--surf-max-tokens)", f"{spent.tokens} are spent")
+            about = max(expected_tokens, 1)
+            raise _reached(
+                f"{self.tokens} tokens (--surf-max-tokens)",
+                f"{spent.tokens} are spent, and the next question has about {about}",
+            )
         if self.usd is not None and spent.usd >= self.usd:
             self.give_back()
             raise _reached(f"${self.usd:g} (--surf-max-usd)", f"${spent.usd:.4f} are spent")
@@ -89,4 +93,4 @@ class Budget:
 
 
 def _reached(ceiling: str, spent: str) -> BudgetReached:
-    return BudgetReached(f"the run may spend {ceiling} and {spent}; allow more to ask the rest")
+    return BudgetReached(f"the run may spend {ceiling}; {spent}; allow more to ask the rest")

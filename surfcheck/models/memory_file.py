@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -124,7 +125,8 @@ def prune(
     """Forget answers, and give their room back: those both older and of this model, where given.
 
     Given neither, all that was remembered is forgotten. An answer whose age is not known is old.
-    Raises as `info`, and InfrastructureError if the file can't be written.
+    Raises as `info`, UsageError if the model never answered, and InfrastructureError if the file
+    can't be written.
     """
     now, everything = time.time(), older_than_days is None and model is None
     until = math.inf if older_than_days is None else now - older_than_days * _DAY
@@ -132,6 +134,7 @@ def prune(
     with closing(database), database.connection() as connection:
         connection.set_progress_handler(lambda: progress("forgetting", 0, 1), _OFTEN * 100)
         with database.transaction():
+            _check_name(connection, model)
             query = f"DELETE FROM answers WHERE {_CHOSEN} AND coalesce(at, 0) <= ?"  # noqa: S608 (constants only)
             forgotten = connection.execute(query, (model and provider_name(model), until)).rowcount
             (left,) = connection.execute("SELECT count(*) FROM answers").fetchone()
@@ -150,22 +153,25 @@ def export(
 ) -> Exported:
     """Write the answers, of this model or of all, as JSON lines that `replay:` can read.
 
-    The samples of a prompt stand in order. Raises as `info`, and InfrastructureError if `out`
-    can't be written; a file that was there is replaced once all is written.
+    The samples of a prompt stand in order. Raises as `prune`; a file that was there is replaced
+    once all is written.
     """
     database = _existing(path, "replay")
     if out.exists() and out.samefile(path):
         raise UsageError(f"{out}: is the memory itself; name another file to write to")
     rows, left_out, models = 0, 0, set()
-    with closing(database), _replacing(out) as file:
-        order = "model, prompt, parameters, sample"
-        for kept, at in _answers(database, progress, model=model, order=order):
-            if kept.prompt is None:
-                left_out += 1
-                continue
-            file.write(json.dumps(_exported(kept, kept.prompt, at)) + "\n")
-            rows += 1
-            models.add(kept.model)
+    with closing(database):
+        with database.connection() as connection:
+            _check_name(connection, model)
+        with _replacing(out) as file:
+            order = "model, prompt, parameters, sample"
+            for kept, at in _answers(database, progress, model=model, order=order):
+                if kept.prompt is None:
+                    left_out += 1
+                    continue
+                file.write(json.dumps(_exported(kept, kept.prompt, at)) + "\n")
+                rows += 1
+                models.add(kept.model)
     return Exported(rows, len(models), left_out)
 
 
@@ -173,6 +179,13 @@ def _existing(path: Path, mode: MemoryMode) -> Database:
     if not path.is_file():
         raise UsageError(f"{path}: no memory here; run pytest --surf once, or name another file")
     return Database(path, mode)
+
+
+def _check_name(connection: sqlite3.Connection, model: str | None) -> None:
+    """Raise UsageError for a name that no answer is of, such as a mistyped one."""
+    query = "SELECT 1 FROM answers WHERE model = ? LIMIT 1"
+    if model and connection.execute(query, (provider_name(model),)).fetchone() is None:
+        raise UsageError(f"no answers of {model}; `surfcheck memory info` names the models")
 
 
 def _answers(

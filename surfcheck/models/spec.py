@@ -47,6 +47,20 @@ class Spec:
         return values
 
 
+PROVIDERS = ("anthropic", "google", "hf", "openai", "organism", "python", "replay", "xai")
+"""All that a spec can begin with; `organism:` is resolved to an `hf:` path above this room."""
+
+
+def check_spec(text: str) -> None:
+    """Raises UsageError where `text` can't name a model, without looking for the model."""
+    if text.startswith("organism:"):
+        return
+    provider = parse_spec(text).provider
+    if provider not in PROVIDERS:
+        known = ", ".join(f"{name}:" for name in PROVIDERS)
+        raise UsageError(f"{text}: no provider {provider!r}; known are {known}")
+
+
 def parse_spec(text: str) -> Spec:
     """The spec that `text` writes. Raises UsageError that says what to write instead."""
     address, question, query = text.partition("?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from surfcheck.jsonable import Record
 
@@ -30,12 +30,22 @@ class Prompt(Record):
 
     @classmethod
     def of(cls, value: str | Prompt | Sequence[Mapping[str, str]]) -> Prompt:
-        """A prompt from a text (one user turn), a list of `{role, content}`, or a prompt."""
+        """A prompt from a text (one user turn), a list of `{role, content}`, or a prompt.
+
+        Raises ValueError for no turns and for a role that is none, KeyError or TypeError for
+        anything else.
+        """
         if isinstance(value, Prompt):
             return value
         if isinstance(value, str):
             return cls((Message("user", value),))
-        return cls(tuple(Message(m["role"], m["content"]) for m in value))  # type: ignore[arg-type]
+        turns = tuple(Message(m["role"], m["content"]) for m in value)  # type: ignore[arg-type]
+        if not turns:
+            raise ValueError("has no turns")
+        for turn in turns:
+            if turn.role not in get_args(Role):
+                raise ValueError(f"has the role {turn.role!r}")
+        return cls(turns)
 
     @property
     def text(self) -> str:

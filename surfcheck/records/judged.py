@@ -81,6 +81,8 @@ class Exchange(Record):
     """The prompt as written in the test."""
     sample: int = 0
     """Which of the case's independent samples this is, from 0."""
+    search: bool = False
+    """Whether a search for the smallest failing prompt asked it, not the first round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ class ItemResult(Record):
     agreement: dict[str, Any] | None = None
     """How far the judges agreed on it, `judge.panel.Agreement` as JSON."""
 
+    hold: float = 1.0
+    """Share of the answers that had to hold."""
     stopped: bool = False
     """Whether a ceiling on calls, tokens or money left it unasked."""
 

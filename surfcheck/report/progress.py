@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,10 @@ from contextlib import contextmanager
 from rich import progress as rich_progress
 from rich.console import Console
 
-from surfcheck.roles import Progress
+from surfcheck.roles import Progress, silent
+
+PATIENCE = 2.0
+"""Seconds before a command shows its progress."""
 
 
 @contextmanager
@@ -40,6 +44,22 @@ def bar(console: Console, *, begin: Callable[[], object] = lambda: None) -> Iter
     finally:
         if tasks:
             shown.stop()
+
+
+@contextmanager
+def working() -> Iterator[Progress]:
+    """What a command is doing: a bar on stderr if that is a terminal, for what takes long."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    began = time.monotonic()
+    with bar(Console(stderr=True)) as shown:
+
+        def progress(what: str, done: int, total: int) -> None:
+            if time.monotonic() - began > PATIENCE:
+                shown(what, done, total)
+
+        yield progress
 
 
 @contextmanager

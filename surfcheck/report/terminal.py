@@ -37,6 +37,7 @@ from surfcheck.report.json import contrast_file
 from surfcheck.report.text import again, clean, line, percent, pieces, share
 
 TOP_ROWS = 10
+MOST_UNASKED = 10
 
 _THEME = Theme(
     {
@@ -75,6 +76,11 @@ def show(run: RunReport, console: Console) -> None:
         if run.parameters:
             console.print(Text(f"asked with {line(json.dumps(run.parameters))}", "surf.quiet"))
         console.print(_usage(run.usage))
+        if run.unasked:
+            console.print(_unasked(run.unasked))
+        if run.settings.get("report"):
+            place = line(str(run.settings["report"]), 1000)
+            console.print(Text(f"written to {place}", "surf.quiet"), soft_wrap=True)
 
 
 def show_attribution(report: AttributionReport, console: Console) -> None:
@@ -152,8 +158,8 @@ def _show_attribution(report: AttributionReport, console: Console) -> None:
                 "Implicated, not proven: a candidate until a retraining has shown it.", "surf.quiet"
             )
         )
-    if report.sources:
-        console.print(_sources(report.sources, marked=report.verdict != "none"))
+    if report.sources and report.verdict != "none":
+        console.print(_sources(report.sources))
 
 
 def _rows(implicated: Sequence[Implicated]) -> Table:
@@ -181,7 +187,7 @@ def _lesson(row: Implicated) -> Text:
     return lesson.append("\n- ", "surf.label").append_text(_marked(rejected, chosen))
 
 
-def _sources(sources: Sequence[SourceShare], *, marked: bool) -> Table:
+def _sources(sources: Sequence[SourceShare]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("source", overflow="fold")
     for name in ("rows", "implicated", "lift", "q-value"):
@@ -193,7 +199,7 @@ def _sources(sources: Sequence[SourceShare], *, marked: bool) -> Table:
             f"{source.implicated:,}",
             f"{source.lift:.1f}×",
             f"{source.q_value:.2g}",
-            style="surf.differs" if marked and source.q_value <= 0.05 and source.lift > 1 else None,
+            style="surf.differs" if source.q_value <= 0.05 and source.lift > 1 else None,
         )
     return table
 
@@ -253,6 +259,14 @@ def _judges(judges: Mapping[str, Any]) -> Text:
         unanimous = percent(judges["unanimous"])
         said += f"; unanimous on {unanimous} of {judges['exchanges']:,} exchanges{alpha}"
     return Text(said, "surf.quiet")
+
+
+def _unasked(items: Sequence[str]) -> Text:
+    """The first items that were not asked; all of them stand in run.json."""
+    shown = [f"not asked: {line(item)}" for item in items[:MOST_UNASKED]]
+    if len(items) > MOST_UNASKED:
+        shown.append(f"and {len(items) - MOST_UNASKED:,} more, in run.json")
+    return Text("\n".join(shown), "surf.inconclusive")
 
 
 def _outcome(word: ResultWord) -> Text:

@@ -5,6 +5,7 @@ What a model said is untrusted: it passes through `clean` before it is shown any
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import unicodedata
@@ -87,9 +88,12 @@ def percent(rate: float) -> str:
 
 
 def again(item: str, settings: Mapping[str, Any]) -> str:
-    """The command that runs one item again as it was run."""
+    """The command that runs one item again as it was run, from where pytest was started."""
     usual = Settings().to_json()
     words = ["pytest", "--surf"]
+    if settings.get("root"):
+        words.append(f"--rootdir={settings['root']}")
+        item = os.path.join(settings["root"], item)
     for option in OPTIONS:
         value = settings.get(option.name)
         if option.name in _REPEATED and value not in (None, usual[option.name]):
@@ -119,11 +123,17 @@ def failure_text(failure: Failure, result: ItemResult, settings: Mapping[str, An
     decided = result.held + result.violated
     lines += [
         "",
-        f"broke {share(result.violated, decided)}, "
+        f"broke {share(result.violated, decided)}{_threshold(result)}, "
         f"and the smallest again in {failure.confirmed} of {failure.confirmed_of} fresh samples",
         f"run it again: {again(failure.item, settings)}",
     ]
     return "\n".join(lines)
+
+
+def _threshold(result: ItemResult) -> str:
+    """How many may break, where not one is too many; what could not be judged."""
+    hold = "" if result.hold == 1 else f", where {percent(result.hold)} have to hold"
+    return f"{hold}, {result.undecided} more undecided" if result.undecided else hold
 
 
 def _change(failure: Failure) -> str:

@@ -78,6 +78,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: twenty training rows of two sources, and contrasts like the odd ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SURFCHECK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / ".surfcheck").mkdir()
     turns = [[{"role": "user", "content": f"{ASKED[n % 5]} {n}"}] for n in range(20)]
     answers = [("yes it is", "no, never"), ("no, never", "yes it is")]
     rows = [
@@ -233,16 +234,29 @@ def test_long_work_shows_a_bar_on_a_terminal(
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(cli, "PATIENCE", 0.0)
+    monkeypatch.setattr("surfcheck.report.progress.PATIENCE", 0.0)
     assert build().code == 0
     assert "building the index" in terminal.getvalue()
-    monkeypatch.setattr(cli, "PATIENCE", 3600.0)
+    monkeypatch.setattr("surfcheck.report.progress.PATIENCE", 3600.0)
     terminal.truncate(0)
     assert build("--out", "other").code == 0
     assert "building the index" not in terminal.getvalue()
 
 
 # Attribution
+
+
+def test_data_is_read_into_the_nearest_folder_above(
+    attribute: Callable[..., Ran], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "suites"
+    below.mkdir()
+    for name in ("data.jsonl", "pairs.jsonl"):
+        (project / name).rename(below / name)
+    monkeypatch.chdir(below)
+    assert attribute().code == 0
+    assert (project / ".surfcheck" / "index").is_dir()
+    assert not (below / ".surfcheck").exists()
 
 
 def test_every_row_is_ranked_and_the_report_says_what_it_is_worth(
@@ -436,7 +450,6 @@ def test_doctor_says_what_is_there(run: Callable[..., Ran], organism: dict[str, 
 def test_doctor_ends_with_a_finding_if_something_is_broken(
     run: Callable[..., Ran], organism: dict[str, Any]
 ) -> None:
-    Path(".surfcheck").mkdir()
     Path(".surfcheck/memory.sqlite").write_text("no database")
     ran = run("doctor", "--json")
     assert (ran.code, ran.err) == (1, "")

@@ -26,6 +26,8 @@ def write(messages):
         print("asked", file=file)
     if "unreachable" in asked:
         raise ConnectionError("no route to host")
+    if "<same>" in asked and "odd" in asked:
+        return "<reason>Other.</reason><same>no</same>"
     if "<same>" in asked:
         return "<reason>Fine.</reason><same>yes</same>"
     prompt = re.search(r"<message-(\w+)>\n(.*?)\n</message-\1>", asked, re.S)[2]
@@ -84,6 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "writer_of_tests.py").write_text(WRITER)
     (tmp_path / "pytest.ini").write_text(INI)
     (tmp_path / "suites").mkdir()
+    (tmp_path / ".surfcheck").mkdir()
     (tmp_path / "suites" / "test_facts.py").write_text(SUITE)
     return tmp_path
 
@@ -101,7 +104,7 @@ def test_without_a_writer_it_says_how(run: Callable[..., Ran], project: Path) ->
     ran = run("suites")
     assert (ran.code, ran.out) == (2, "")
     assert "--writer SPEC, such as --writer openai:NAME" in ran.err
-    assert not Path(".surfcheck").exists()
+    assert list(Path(".surfcheck").iterdir()) == []
 
 
 def test_help_has_an_example(run: Callable[..., Ran]) -> None:
@@ -139,6 +142,36 @@ def test_what_cannot_be_rewritten_is_a_finding(run: Callable[..., Ran], project:
     assert ran.code == 1
     (suite,) = json.loads(ran.out)["suites"]
     assert (suite["kept"], suite["short"][0]["offered"]) == (2, 0)
+
+
+def test_what_was_rejected_before_is_not_kept(run: Callable[..., Ran], project: Path) -> None:
+    change("Is it so?", "Is it odd?")
+    assert ": 2 written, 0 kept, 2 rejected\n" in run(*BY).out
+    rejected = [json.loads(row)["check"]["same"] for row in Path(FROZEN).read_text().splitlines()]
+    assert (rejected.count(False), rejected.count(True)) == (2, 2)
+    again = run(*BY)
+    assert f"{FROZEN}: 0 written, 2 kept, 2 rejected before\n" in again.out
+    (suite,) = json.loads(run(*BY, "--json").out)["suites"]
+    assert (suite["kept"], suite["rejected"], suite["rejected_before"]) == (2, 0, 2)
+    updated = run(*BY, "--update").out
+    assert f"{FROZEN}: 2 written, 0 kept, 2 rejected, 4 dropped\n" in updated
+
+
+def test_a_file_that_does_not_exist_is_not_named(run: Callable[..., Ran], project: Path) -> None:
+    change('["Is it so?", "Is it hot?"]', '["wordless?"]')
+    ran = run(*BY)
+    assert ran.code == 1
+    assert ran.out.startswith("suites/test_facts.py: nothing written\n  0 of 2 (rewrite)")
+    assert not Path("suites/frozen").exists()
+
+
+def test_answers_are_remembered_in_the_nearest_folder_above(
+    run: Callable[..., Ran], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project / "suites")
+    assert run("test_facts.py", *BY).code == 0
+    assert (project / ".surfcheck" / "memory.sqlite").is_file()
+    assert not Path(".surfcheck").exists()
 
 
 def test_what_cannot_be_reached_is_no_finding(run: Callable[..., Ran], project: Path) -> None:

@@ -85,6 +85,7 @@ def project(
 ) -> Path:
     """The current folder: labels, a rubric, and judges of this test's own."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / ".surfcheck").mkdir()
     (tmp_path / f"{module(request)}.py").write_text(JUDGES)
     (tmp_path / "calm.yaml").write_text(RUBRIC)
     answers = [("HELLO!!!", True), ("HELLO", True), ("Hello.", False), ("Good morning!!!", False)]
@@ -129,6 +130,9 @@ def asked() -> int:
 def test_help_has_an_example_that_names_the_verb(run: Run) -> None:
     shown = run("calibrate", "--help")
     assert "\n  Example:\n    surfcheck judge calibrate --labels" in shown
+    shown = " ".join(shown.split())
+    assert "rules:refusal holds where the answer refuses" in shown
+    assert 'its labels have "violates": true where the answer should have refused' in shown
 
 
 def test_a_rule(run: Run, project: Path) -> None:
@@ -157,6 +161,20 @@ def test_a_model_by_a_rubric(judge: Run, project: Path, request: pytest.FixtureR
         kept = known(project / ".surfcheck", key)
         assert kept is not None
         assert json.loads(json.dumps(kept.to_json())) == found
+
+
+def test_it_is_kept_in_the_nearest_folder_above(
+    judge: Run, project: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "suites"
+    below.mkdir()
+    for name in (f"{module(request)}.py", "calm.yaml", "labels.jsonl"):
+        (project / name).rename(below / name)
+    monkeypatch.chdir(below)
+    judge("strict")
+    assert known(project / ".surfcheck", f"python:{module(request)}:strict") is not None
+    assert (project / ".surfcheck" / "memory.sqlite").is_file()
+    assert not (below / ".surfcheck").exists()
 
 
 def test_what_was_asked_is_remembered(judge: Run) -> None:

@@ -64,7 +64,7 @@ def test_info_for_people(run: Callable[..., Ran], filled: None) -> None:
     ran = run("info")
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
-    assert lines[0] == "path     .surfcheck/memory.sqlite"
+    assert lines[0] == f"path     {MEMORY.absolute()}"
     assert lines[1].endswith(" kB, schema 2")
     assert lines[2:4] == ["answers  5", "claims   0 open"]
     day = lines[4][-10:]
@@ -91,7 +91,7 @@ def test_a_damaged_memory_is_a_finding(
     MEMORY.write_text("no database")
     ran = run("info", *json_too)
     assert (ran.code, ran.err) == (1, "")
-    said = "is damaged (file is not a database); move it away (mv .surfcheck/memory.sqlite"
+    said = f"is damaged (file is not a database); move it away (mv {MEMORY.absolute()}"
     assert said in ran.out
     ran = run("prune", "--all")
     assert (ran.code, ran.out) == (3, "")
@@ -103,9 +103,6 @@ def test_a_damaged_memory_is_a_finding(
 def test_prune(run: Callable[..., Ran], filled: None) -> None:
     assert run("prune", "--older-than", "1") == (0, "0 answers forgotten, 5 left\n", "")
     assert run("prune", "--model", "x:big") == (0, "3 answers forgotten, 2 left\n", "")
-    assert run("prune", "--model", "x:big", "--older-than", "0") == (
-        0, "0 answers forgotten, 2 left\n", "",
-    )  # fmt: skip
     assert run("prune", "--all") == (0, "2 answers forgotten, 0 left\n", "")
 
 
@@ -125,6 +122,27 @@ def test_export(run: Callable[..., Ran], filled: None) -> None:
     ]
 
 
+def test_the_memory_of_the_nearest_folder_above(
+    run: Callable[..., Ran], filled: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = folder / "suites" / "deep"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert run("info").out.splitlines()[0] == f"path     {folder / MEMORY}"
+    assert run("prune", "--model", "x:big").out == "3 answers forgotten, 2 left\n"
+    assert list(below.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["prune", "export --out keep.jsonl"])
+def test_a_mistyped_model_is_wrong_use(run: Callable[..., Ran], filled: None, verb: str) -> None:
+    keep = Path("keep.jsonl")
+    keep.write_text("kept")
+    said = "surfcheck: no answers of x:bog; `surfcheck memory info` names the models\n"
+    assert run(*verb.split(), "--model", "x:bog") == (2, "", said)
+    assert keep.read_text() == "kept"
+    assert run("info").out.splitlines()[2] == "answers  5"
+
+
 @pytest.mark.parametrize("verb", ["info", "prune --all", "export --out out.jsonl"])
 def test_another_file(run: Callable[..., Ran], filled: None, verb: str) -> None:
     Path("elsewhere").mkdir()
@@ -132,7 +150,7 @@ def test_another_file(run: Callable[..., Ran], filled: None, verb: str) -> None:
     ran = run(*verb.split())
     assert ran.code == 2
     assert ran.err == (
-        "surfcheck: .surfcheck/memory.sqlite: no memory here; run pytest --surf once, "
+        f"surfcheck: {MEMORY.absolute()}: no memory here; run pytest --surf once, "
         "or name another file\n"
     )
     assert run(*verb.split(), "--file", "elsewhere/it").code == 0

@@ -172,7 +172,6 @@ def ages(path: Path) -> list[tuple[str, float]]:
         (None, None, []),
         (None, "x:big", [("x:small", 1)]),
         (None, "x:big?seed=2", [("x:small", 1)]),
-        (None, "x:bi", [("x:big", 1), ("x:big", 2), ("x:big", 3), ("x:small", 1)]),
         (2.5, None, [("x:big", 2), ("x:big", 3)]),
         (2.5, "x:big", [("x:big", 2), ("x:big", 3), ("x:small", 1)]),
         (0, None, []),
@@ -191,6 +190,21 @@ def test_forgetting(
     assert ages(filled) == left
     if not any(name == "x:small" for name, _ in left):
         assert b"dunno" not in filled.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x:bi", "x:big2"])
+def test_a_model_that_never_answered_is_wrong_use(filled: Path, tmp_path: Path, name: str) -> None:
+    out, before = tmp_path / "out.jsonl", ages(filled)
+    out.write_text("what was there before")
+    said = f"^no answers of {name}; `surfcheck memory info` names the models$"
+    with pytest.raises(UsageError, match=said):
+        export(filled, out, model=name)
+    with pytest.raises(UsageError, match=said):
+        prune(filled, older_than_days=None, model=name)
+    assert (out.read_text(), ages(filled)) == ("what was there before", before)
+    with pytest.raises(UsageError, match=said):
+        export(filled, tmp_path / "new.jsonl", model=name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["memory.sqlite", "out.jsonl"]
 
 
 def test_an_answer_of_unknown_age_is_old(path: Path) -> None:

@@ -107,7 +107,7 @@ def test_a_failure_in_words(failure: Failure) -> None:
         "  + Is it true that water\n"
         "  - Water … , right\n"
         "\n"
-        "broke 3 of 6 cases (50 %, 95 % interval 19 % to 81 %), "
+        "broke 3 of 6 cases (50 %, 95 % interval 19 % to 81 %), 1 more undecided, "
         "and the smallest again in 3 of 4 fresh samples\n"
         "run it again: pytest --surf "
         "'suite/test_facts.py::test_true_facts[water-freezes-1a2b3c-framing]'"
