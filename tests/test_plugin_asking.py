@@ -142,7 +142,7 @@ def test_a_budget_of_nothing_is_refused(suite, run):
 def test_dollars_without_a_price_are_refused(suite, run):
     result = run("--surf", "--surf-max-usd=1")
     assert "failed" not in result.parseoutcomes()
-    result.stdout.fnmatch_lines("*no ceiling in dollars can be kept; give --surf-max-calls*")
+    result.stdout.fnmatch_lines("*usd_in=*")
 
 
 def test_what_is_remembered_costs_nothing(suite, run, latest):

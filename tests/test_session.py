@@ -14,6 +14,7 @@ from surfcheck.cases import Item
 from surfcheck.check import Body
 from surfcheck.errors import InfrastructureError, UsageError
 from surfcheck.fixtures import Judging, Target
+from surfcheck.gathering import invariants
 from surfcheck.invariants import Unchanged
 from surfcheck.records import (
     Case,
@@ -27,7 +28,6 @@ from surfcheck.records import (
 )
 from surfcheck.report.json import contrast_file
 from surfcheck.roles import Progress, silent
-from surfcheck.gathering import invariants
 from surfcheck.session import Session
 from surfcheck.settings import Settings
 

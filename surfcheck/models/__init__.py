@@ -56,7 +56,8 @@ def load(
     own = engine or Engine()
     provider, terms = _provider(parsed, own, label), _terms(parsed)
     bounded = own.budget is not None and own.budget.usd is not None
-    if bounded and parsed.provider == "python":
+    paid = terms.price is not None and (terms.price.usd_in or terms.price.usd_out)
+    if bounded and paid and parsed.provider == "python":
         raise UsageError(
             f"{spec}: a function does not say how many tokens it took, so no ceiling in dollars "
             "can be kept; give --surf-max-calls instead"

@@ -74,10 +74,9 @@ class Budget:
             raise _reached(f"{self.calls} calls (--surf-max-calls)", f"{spent.calls} are made")
         if self.tokens is not None and spent.tokens + max(expected_tokens, 1) > self.tokens:
             self.give_back()
-            about = max(expected_tokens, 1)
+            about = f"the next question has about {max(expected_tokens, 1)}"
             raise _reached(
-                f"{self.tokens} tokens (--surf-max-tokens)",
-                f"{spent.tokens} are spent, and the next question has about {about}",
+                f"{self.tokens} tokens (--surf-max-tokens)", f"{spent.tokens} are spent, {about}"
             )
         if self.usd is not None and spent.usd >= self.usd:
             self.give_back()
@@ -93,4 +92,4 @@ class Budget:
 
 
 def _reached(ceiling: str, spent: str) -> BudgetReached:
-    return BudgetReached(f"the run may spend {ceiling}; {spent}; allow more to ask the rest")
+    return BudgetReached(f"the run may spend {ceiling} and {spent}; allow more to ask the rest")

@@ -150,7 +150,8 @@ class Engine:
         """The reply to one ask, tried again where that may help, with its price where known.
 
         Raises Unanswered when it was tried often enough, BudgetReached, and what the provider
-        raises. Its UsageError and QuotaSpent are the last word for every model on its lane.
+        raises. Its UsageError and QuotaSpent are the last word for every model on its lane, and so
+        is Unanswered where nothing was ever answered.
         """
         terms, lane = terms or Terms(), self._lane(provider)
         tries = Tries()
@@ -198,10 +199,15 @@ class Engine:
             tries.failed += 1
             if tries.failed < ATTEMPTS:
                 return self._backoff(tries.failed) if error.after is None else error.after
-        raise Unanswered(
+        never = "it has never answered and is not asked again in this run"
+        later = "run again later" if lane.proven else never
+        found = Unanswered(
             f"{provider.spec}: no answer in {tries.failed + tries.throttled} attempts ({error}); "
-            "run again later"
+            f"{later}"
         )
+        if not lane.proven:  # else every question would wait as long as this one did
+            lane.close(found)
+        raise found
 
     async def _attempt(
         self, lane: Lane, provider: Provider, ask: Ask, parameters: Parameters, terms: Terms

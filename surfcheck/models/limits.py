@@ -33,6 +33,8 @@ class Lane:
         """Why nothing more will be answered, once that is known."""
         self.streak = 0
         """How many cuts there were since the last answer."""
+        self.proven = False
+        """Whether anything was ever answered."""
         self._ceiling = ceiling
         self._doubling = True
         self._begun = 0
@@ -74,7 +76,7 @@ class Lane:
 
     def answered(self) -> None:
         """A call that is still in flight was answered; a window that is full grows."""
-        self.streak = 0
+        self.streak, self.proven = 0, True
         if self.in_flight >= int(self.window):
             grown = self.window + (1.0 if self._doubling else 1.0 / self.window)
             self.window = min(grown, float(self._ceiling))

@@ -70,9 +70,8 @@ class Loop:
                 "a model was asked from inside an async function, where the answer can't be "
                 "waited for; ask from a plain one"
             )
-        future = self.start(work)
-        try:
-            return self._wait(future)
+        try:  # an interrupt may come as soon as it is begun
+            return self._wait(self.start(work))
         except concurrent.futures.CancelledError:
             raise InfrastructureError("the question was dropped; run again to ask it") from None
         except (KeyboardInterrupt, SystemExit):

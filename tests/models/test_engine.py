@@ -125,7 +125,8 @@ def test_after_six_attempts_one_line_says_what_was_last(engine: Engine) -> None:
     with pytest.raises(Unanswered) as caught:
         ask(engine, provider)
     assert str(caught.value) == (
-        "api:model: no answer in 6 attempts (host answers 505); run again later"
+        "api:model: no answer in 6 attempts (host answers 505); "
+        "it has never answered and is not asked again in this run"
     )
     assert provider.calls == 6
     assert engine.usage.calls == 0

@@ -70,6 +70,8 @@ def test_dollars_can_be_bounded_only_with_a_price(module: Callable[[str, str], N
             load("python:answers_r:reply", engine=engine)
         with pytest.raises(UsageError, match="give both or neither"):
             load("python:answers_r:reply?usd_in=1", engine=engine)
+        with pytest.raises(UsageError, match="no ceiling in dollars can be kept"):
+            load("python:answers_r:reply?usd_in=1&usd_out=1", engine=engine)
         (answer,) = load("python:answers_r:reply?usd_in=0&usd_out=0", engine=engine).ask(HELLO)
         assert (answer.usd, engine.usage.usd) == (0.0, 0.0)
 
