@@ -55,9 +55,9 @@ class Asking:
     ) -> None:
         self.notices: list[str] = []
         """What a person should know of the models, a line each."""
-        self.target = _Unloaded(settings.target, self._load)
+        self.target = _Unloaded(settings.target, self.load)
         """The model under test."""
-        self.baseline = _Unloaded(settings.baseline or "", self._load)
+        self.baseline = _Unloaded(settings.baseline or "", self.load)
         """What it is compared with."""
         self.calibrated = True
         """Whether the judges are known for every rubric that was used."""
@@ -100,7 +100,7 @@ class Asking:
     def judges(self) -> list[_Unloaded]:
         """The judge models."""
         specs = [spec.strip() for spec in (self._settings.judge or "").split(",")]
-        return [_Unloaded(spec, self._load) for spec in specs if spec]
+        return [_Unloaded(spec, self.load) for spec in specs if spec]
 
     @cached_property
     def panel(self) -> Panel:
@@ -170,7 +170,8 @@ class Asking:
             organism = resolve(spec, progress=progress)
         return Place(organism.model, organism.base, organism.data)
 
-    def _load(self, spec: str) -> LoadedModel:
+    def load(self, spec: str) -> LoadedModel:
+        """A model by its spec, with the run's memory and engine."""
         from surfcheck.models import load  # noqa: PLC0415 (heavy)
 
         if self._closed:

@@ -11,11 +11,13 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import pytest
 from rich.console import Console
 
+from surfcheck import freezing
 from surfcheck.asking import Share
 from surfcheck.cases import Item
 from surfcheck.check import Body
@@ -24,6 +26,7 @@ from surfcheck.fixtures import Judging, Target
 from surfcheck.gathering import undecided
 from surfcheck.invariants import MARK, PERTURBATION, Invariant
 from surfcheck.outcomes import Fault, Inconclusive, Violated, properties, show_as_error
+from surfcheck.perturb import Variation, unfrozen
 from surfcheck.records import ItemResult, Prompt, RunReport
 from surfcheck.report.progress import bar, lines
 from surfcheck.report.terminal import render
@@ -98,7 +101,10 @@ class SurfRun:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._order = {item.nodeid: place for place, item in enumerate(session.items)}
         declared = [item for item in session.items if _is_ours(item) and not _skipped(item)]
-        self._session.plan([found for item in declared if (found := _planned(item)) is not None])
+        planned = [found for item in declared if (found := _planned(item)) is not None]
+        self._session.plan(planned)
+        if self._settings.writer is not None and not session.config.option.collectonly:
+            self._write_missing(planned, self._settings.writer)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -189,6 +195,25 @@ class SurfRun:
         except SurfcheckError as error:
             self._session.notices.append(str(error))
             session.exitstatus = error.exit_code
+
+    def _write_missing(self, items: Sequence[Item], writer: str) -> None:
+        """Have the rewrites written that no frozen file has yet, but by one process only."""
+        wants = [
+            freezing.Want(Path(written.suite), item.prompt.text, written, whole=False)
+            for item in items
+            if isinstance(item.perturbation, Variation)
+            for written in unfrozen(item.perturbation, item.prompt)
+        ]
+        if not wants or self._settings.estimate:
+            return
+        if "workerinput" in vars(self._config):
+            raise pytest.UsageError("--surf-writer writes into the suites: leave out -n")
+        try:
+            model = self._session.models.load(writer)
+            with self._working() as progress:
+                freezing.freeze(wants, model, model, update=False, progress=progress)
+        except SurfcheckError as error:
+            raise pytest.UsageError(str(error)) from None
 
     def _broken_off(self, session: pytest.Session) -> bool:
         return self._stopped or bool(session.shouldstop) or bool(session.shouldfail)

@@ -82,7 +82,7 @@ class Session:
     def prepare(self) -> None:
         """Raises UsageError for settings that no question could be asked with."""
         s = self.settings
-        for spec in (s.target, s.baseline, *(s.judge or "").split(",")):
+        for spec in (s.target, s.baseline, s.writer, *(s.judge or "").split(",")):
             if spec:
                 check_spec(spec.strip())
         _ = self.models.system

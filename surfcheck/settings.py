@@ -42,6 +42,8 @@ class Settings:
     """What to do with remembered answers."""
     judge: str | None = None
     """Specs of the models that judge criteria in words, joined by commas."""
+    writer: str | None = None
+    """Spec of a model that writes, before the run, the rewrites that no frozen file has yet."""
     system: str | None = None
     """File with the system prompt that every conversation begins with."""
     baseline: str | None = None
@@ -136,6 +138,7 @@ OPTIONS = (
         "memory", "MODE", "auto, record, replay or off", _choice("auto", "record", "replay", "off")
     ),
     Option("judge", "SPEC,SPEC", "models that judge criteria in words, by majority"),
+    Option("writer", "SPEC", "model that writes missing rewrites into the frozen files first"),
     Option("system", "FILE", "system prompt that every conversation begins with"),
     Option("baseline", "SPEC", "model to compare the target with, on the same cases"),
     Option("concurrency", "N", "calls in flight at once, over all processes", _count(1)),

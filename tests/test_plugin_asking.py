@@ -226,3 +226,34 @@ def test_a_conversation_keeps_its_turns(folder, latest):
     folder.runpytest_inprocess("--surf").assert_outcomes(passed=1)
     rows = (folder.path / ".surfcheck/runs/latest/exchanges.jsonl").read_text().splitlines()
     assert {json.loads(row)["prompt"] for row in rows} == {"Sure?", "SURE?"}
+
+
+def test_a_writer_writes_what_is_missing_before_the_run(folder, latest):
+    folder.makepyfile(
+        scribe="""
+        def write(messages):
+            with open("written.txt", "a") as file: print("asked", file=file)
+            return "<rewrite-1>Would you say that water is wet?</rewrite-1><same>yes</same>"
+        """,
+        test_wet="""
+        from __future__ import annotations
+        import pytest
+        from changes import agrees
+        from surfcheck import invariant, perturb
+
+        @invariant(perturb.rewrite(1))
+        @pytest.mark.parametrize("prompt", ["Is water wet?"])
+        def test_wet(prompt, target, judge):
+            assert judge(target(prompt), agrees)
+        """,
+    )
+    result = folder.runpytest_inprocess("--surf")
+    result.stdout.fnmatch_lines("*some prompts have no rewrites yet: surfcheck freeze*")
+    assert not (folder.path / "written.txt").exists()
+    folder.runpytest_inprocess("--surf", "--surf-writer=python:scribe:write")
+    assert "Would you say that water is wet?" in asked(folder)
+    (line,) = (folder.path / "frozen" / "test_wet.jsonl").read_text().splitlines()
+    assert json.loads(line)["check"]["same"] is True
+    written = (folder.path / "written.txt").read_text()
+    folder.runpytest_inprocess("--surf", "--surf-writer=python:scribe:write")
+    assert (folder.path / "written.txt").read_text() == written

@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
-from surfcheck.models.endpoint import READERS, Endpoint, Vendor, read_price
+from surfcheck.models.endpoint import READERS, Endpoint, Vendor, flag, read_price
 from surfcheck.models.http_errors import AGAIN, THROTTLED, read_answer, read_fault
 from surfcheck.models.provider import Parameters, QuotaSpent, Reply, Transient, Unsupported
-from surfcheck.models.spec import Reader, Spec, number, one_of, whole
+from surfcheck.models.spec import Reader, Spec, number, whole
 from surfcheck.roles import Ask
 
 TIMEOUT = 300.0
@@ -33,7 +33,7 @@ _SAMPLING: dict[str, Reader] = {
     "top_p": number(0, 1),
     "max_tokens": whole(1),
     "seed": whole(0),
-    "logprobs": one_of("true", "false"),
+    "logprobs": flag,
 }
 _THEIRS = {"max_tokens": "max_output_tokens", "logprobs": "response_logprobs"}
 _NAMED = {
@@ -117,21 +117,18 @@ class Google:
         self._endpoint = Endpoint.of(spec, _vendor())
         given = spec.read(_SAMPLING | READERS)
         self._model = spec.name
-        self._spec = label or str(spec)
+        self.spec = label or str(spec)
+        """How it was named."""
         self._timeout: float = given.get("timeout", TIMEOUT)
-        self._parameters = {name: given[name] for name in _SAMPLING if name in given}
-        if self._parameters.pop("logprobs", "false") == "true":
-            self._parameters["logprobs"] = True
+        self.parameters: Parameters = {
+            name: given[name] for name in _SAMPLING if given.get(name, False) is not False
+        }
+        """What the spec asks for."""
         self.price = read_price(spec, given)
         """Dollars for a million tokens in and out, where said."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx2.AsyncClient | None = None
         self._client: genai.Client | None = None
-
-    @property
-    def spec(self) -> str:
-        """How it was named."""
-        return self._spec
 
     @property
     def identity(self) -> str:
@@ -142,11 +139,6 @@ class Google:
     def lane(self) -> str:
         """Provider and host: one account's limits."""
         return f"google:{self._endpoint.host}"
-
-    @property
-    def parameters(self) -> Parameters:
-        """What the spec asks for."""
-        return self._parameters
 
     async def complete(self, ask: Ask, parameters: Parameters) -> Reply:
         """The answer under these parameters. Raises what `Provider.complete` says."""

@@ -17,7 +17,7 @@ import xai_sdk
 from xai_sdk.chat import Response, assistant, system, user
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
-from surfcheck.models.endpoint import READERS, read_price
+from surfcheck.models.endpoint import READERS, flag, read_price
 from surfcheck.models.provider import Parameters, QuotaSpent, Reply, Transient, Unsupported
 from surfcheck.models.spec import Reader, Spec, number, one_of, whole
 from surfcheck.roles import Ask
@@ -36,7 +36,7 @@ _SAMPLING: dict[str, Reader] = {
     "top_p": number(0, 1),
     "max_tokens": whole(1),
     "seed": whole(0),
-    "logprobs": one_of("true", "false"),
+    "logprobs": flag,
 }
 _NAMED = {
     "temperature": r"\btemperature\b",
@@ -100,20 +100,17 @@ class XAI:
             raise UsageError(f"xai:{spec.name}: api_host is no host: give one such as {HOST}:443")
         self._insecure = given.get("insecure") == "1"
         self._model = spec.name
-        self._spec = label or str(spec)
+        self.spec = label or str(spec)
+        """How it was named."""
         self._timeout: float = given.get("timeout", TIMEOUT)
-        self._parameters = {name: given[name] for name in _SAMPLING if name in given}
-        if self._parameters.pop("logprobs", "false") == "true":
-            self._parameters["logprobs"] = True
+        self.parameters: Parameters = {
+            name: given[name] for name in _SAMPLING if given.get(name, False) is not False
+        }
+        """What the spec asks for."""
         self.price = read_price(spec, given)
         """Dollars for a million tokens in and out, where said; xAI itself says what it took."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: xai_sdk.AsyncClient | None = None
-
-    @property
-    def spec(self) -> str:
-        """How it was named."""
-        return self._spec
 
     @property
     def identity(self) -> str:
@@ -124,11 +121,6 @@ class XAI:
     def lane(self) -> str:
         """Provider and host: one account's limits."""
         return f"xai:{self._host}"
-
-    @property
-    def parameters(self) -> Parameters:
-        """What the spec asks for."""
-        return self._parameters
 
     async def complete(self, ask: Ask, parameters: Parameters) -> Reply:
         """The answer under these parameters. Raises what `Provider.complete` says."""
