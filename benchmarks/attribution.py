@@ -11,17 +11,22 @@ Verdicts are also asked for contrasts that mean nothing: answers of the run to u
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [place for place in sys.path if Path(place) != HERE]  # `statistics` is Python's
+
+# ruff: noqa: E402
 import argparse
 import json
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np

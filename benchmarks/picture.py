@@ -5,11 +5,17 @@ make surf; python benchmarks/picture.py [RUN] [--out docs/report.svg]
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [place for place in sys.path if Path(place) != HERE]  # `statistics` is Python's
+
+# ruff: noqa: E402
 import argparse
 import re
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
