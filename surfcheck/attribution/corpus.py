@@ -8,6 +8,7 @@ out: splits other than `train` of a dataset on the hub.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -68,6 +69,21 @@ class _Part(NamedTuple):
     """Its rows, read as they are asked for."""
 
 
+class WholeRow(NamedTuple):
+    """A training row beside all that its file says of it."""
+
+    row: TrainingRow
+    """The row."""
+    columns: dict[str, Any]
+    """What it was read from, with the columns that no format names."""
+    json: bytes | None
+    """The line of JSON that it is, without its end; None in other files."""
+    file: str
+    """The file, or the hub's dataset id."""
+    line: int
+    """Where the row starts in it, from 1."""
+
+
 class RowText(NamedTuple):
     """A training row as a person reads it, whatever its format."""
 
@@ -124,6 +140,36 @@ def read(data: str | Path, *, skip_bad_rows: bool = False) -> Corpus:
     return Corpus(tuple(rows), digest.hexdigest(), names, number - len(rows))
 
 
+def whole_rows(data: str | Path) -> Iterator[WholeRow]:
+    """The rows that `read` gives, one at a time and with every column.
+
+    Raises what `read` raises, once it gets there.
+    """
+    seen: dict[str, str] = {}
+    number = 0
+    for part in _parts(data, every_column=True):
+        before = number
+        for raw in part.rows:
+            try:
+                columns = _parsed(raw)
+                row = _checked(raw._replace(value=columns), number, part, seen)
+                formats.canonical(row)  # as `read` does: it refuses what is not Unicode
+            except formats.BadRowError as bad:
+                raise DataError(part.name, raw.line, str(bad)) from None
+            seen[row.id] = f"{part.name}:{raw.line}"
+            yield WholeRow(row, columns, _line(raw), part.name, raw.line)
+            number += 1
+        if number == before:
+            raise DataError(part.name, None, "no rows: give data, or leave this file out")
+
+
+def _line(raw: _Raw) -> bytes | None:
+    if not isinstance(raw.value, bytes):
+        return None
+    line = raw.value.removeprefix(codecs.BOM_UTF8) if raw.offset == 0 else raw.value
+    return line.rstrip(b"\r\n")
+
+
 def _checked(raw: _Raw, number: int, part: _Part, seen: dict[str, str]) -> TrainingRow:
     row = formats.row(_parsed(raw), str(number), part.source)
     if row.id in seen:
@@ -134,7 +180,7 @@ def _checked(raw: _Raw, number: int, part: _Part, seen: dict[str, str]) -> Train
 # Where rows come from
 
 
-def _parts(data: str | Path) -> list[_Part]:
+def _parts(data: str | Path, *, every_column: bool = False) -> list[_Part]:
     path = Path(data)
     if path.is_dir():
         shown = (p for p in sorted(path.rglob("*")) if p.name.endswith(_FORMATS) and p.is_file())
@@ -142,23 +188,26 @@ def _parts(data: str | Path) -> list[_Part]:
     elif path.is_file():
         files = [path] if path.name.endswith(_FORMATS) else []
     elif _HUB_ID.fullmatch(str(data)) and not path.name.endswith(_FORMATS):
-        return [_Part(str(data), str(data), _hub_rows(str(data)))]
+        return [_Part(str(data), str(data), _hub_rows(str(data), every_column))]
     else:
         raise UsageError(f"{data}: no such file or folder; give training data or a dataset id")
     if not files:
         raise UsageError(f"{data}: no training data; give one of *{', *'.join(_FORMATS)}")
-    return [_Part(str(p), p.name[: -len(_suffix(p))], _file_rows(p)) for p in files]
+    return [_Part(str(p), p.name[: -len(_suffix(p))], _file_rows(p, every_column)) for p in files]
 
 
 def _suffix(path: Path) -> str:
     return max((s for s in _FORMATS if path.name.endswith(s)), key=len)
 
 
-def _file_rows(path: Path) -> Iterator[_Raw]:
+def _file_rows(path: Path, every_column: bool) -> Iterator[_Raw]:
     kind = _suffix(path).split(".")[1]
-    readers = {"jsonl": _json_lines, "json": _json_rows, "csv": _csv_rows, "parquet": _table_rows}
+    readers = {"jsonl": _json_lines, "json": _json_rows, "csv": _csv_rows}
     try:
-        yield from readers[kind](path)
+        if kind == "parquet":
+            yield from _table_rows(path, every_column)
+        else:
+            yield from readers[kind](path)
     except _DAMAGED as error:
         raise DataError(path, None, f"damaged gzip file ({error}); fetch it again") from None
     except OSError as error:
@@ -218,7 +267,7 @@ def _csv_rows(path: Path) -> Iterator[_Raw]:
     try:
         for cells in reader:
             kept = ("chosen", "rejected") if cells.get("chosen") or cells.get("rejected") else ()
-            given = {name: text for name, text in cells.items() if text or name in kept}
+            given = {name: text if text or name in kept else None for name, text in cells.items()}
             many = formats.BadRowError("more cells than the header has; quote those with commas")
             yield _Raw(line, many if None in cells else given)
             line = reader.line_num + 1
@@ -226,11 +275,11 @@ def _csv_rows(path: Path) -> Iterator[_Raw]:
         raise DataError(path, line, f"invalid CSV: {error}") from None
 
 
-def _table_rows(path: Path) -> Iterator[_Raw]:
+def _table_rows(path: Path, every_column: bool) -> Iterator[_Raw]:
     try:
         with pq.ParquetFile(path) as file:
-            columns = [name for name in file.schema_arrow.names if name in formats.FIELDS]
-            batches = file.iter_batches(4096, columns=columns or None)
+            columns = _wanted(file.schema_arrow.names, every_column)
+            batches = file.iter_batches(4096, columns=columns)
             rows = (row for batch in batches for row in batch.to_pylist())
             yield from (_Raw(number, row) for number, row in enumerate(rows, 1))
     except pa.ArrowException as error:
@@ -238,7 +287,13 @@ def _table_rows(path: Path) -> Iterator[_Raw]:
         raise DataError(path, None, f"not a readable Parquet file: {reason}") from None
 
 
-def _hub_rows(name: str) -> Iterator[_Raw]:
+def _wanted(columns: list[str], every_column: bool) -> list[str]:
+    """The columns to read: those that a format names; all, if none does, for an error to list."""
+    named = [column for column in columns if column in formats.FIELDS]
+    return columns if every_column or not named else named
+
+
+def _hub_rows(name: str, every_column: bool) -> Iterator[_Raw]:
     import datasets  # noqa: PLC0415 (slow to load, and only for names that are no files)
 
     try:
@@ -248,8 +303,8 @@ def _hub_rows(name: str) -> Iterator[_Raw]:
         message = f"{name}: no such file, and not to be had as a dataset of the hub: {reason}"
         kind = UsageError if isinstance(error, ValueError) else InfrastructureError
         raise kind(f"{message}; check the path or the connection") from None
-    columns = [column for column in data.column_names if column in formats.FIELDS]
-    tables = data.select_columns(columns or data.column_names).with_format("arrow").iter(4096)
+    columns = _wanted(data.column_names, every_column)
+    tables = data.select_columns(columns).with_format("arrow").iter(4096)
     rows = (row for table in tables for row in table.to_pylist())
     yield from (_Raw(number, row) for number, row in enumerate(rows, 1))
 
