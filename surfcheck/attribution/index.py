@@ -5,10 +5,10 @@
     rows-00017.parquet           ids, sources, token counts, likelihoods, hashes, texts of the same
 
 The manifest is written after a shard's files, so a shard that it calls done is whole. Building
-again goes on with what is not done, and reads anew what is damaged. What does not fit into float16
-is stored divided by the shard's `scale`, a power of two. Left out: several builders of one folder
-at a time, and nearest-neighbour structures: a scan takes seconds at the sizes in question, and a
-verdict needs every score.
+again goes on with what is not done, and reads anew what is damaged; a second builder of a folder
+waits for the first. What does not fit into float16 is stored divided by the shard's `scale`, a
+power of two. Left out: several builders of one folder at a time, and nearest-neighbour structures:
+a scan takes seconds at the sizes in question, and a verdict needs every score.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ from surfcheck.attribution.manifest import (
     Shard,
     damage,
     damaged,
+    finished,
+    flaw,
     names,
-    read_manifest,
+    resumed,
+    sole_writer,
     write,
     write_manifest,
 )
-from surfcheck.errors import InfrastructureError, MismatchError, UsageError
+from surfcheck.errors import DataError, InfrastructureError, MismatchError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
 from surfcheck.roles import Progress, silent
@@ -54,17 +57,8 @@ Side = Literal["prompt", "chosen", "rejected"]
 SHARD_ROWS = 8192
 """Most rows of a shard."""
 _SHARD_BYTES = 2**28
-_HASHED_BYTES = 2**30  # larger indexes are checked by the sizes of their files alone
+_HASHED_BYTES = 2**30  # of larger indexes, a file's checksum is compared when it is first read
 _FLOAT16_SAFE = 32768.0
-_SAME = {
-    "fingerprint": "model",
-    "template": "chat template",
-    "layers": "choice of layers",
-    "dtype": "precision",
-    "max_length": "length to cut at",
-    "pooling": "pooling",
-    "data": "data set",
-}
 _ROWS = pa.schema(
     {
         "id": pa.string(),
@@ -86,8 +80,11 @@ _ROWS = pa.schema(
 class Index:
     """A finished index. Nothing but the manifest is in memory until it is asked for."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, checked: bool = False) -> None:
+        """`checked`: whether all files' checksums were compared; else each is when first read."""
         self.path, self.manifest = path, manifest
+        shards = range(len(manifest.shards)) if checked else ()
+        self._checked = {self.path / name for number in shards for name in names(number)}
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -128,14 +125,14 @@ class Index:
         wanted = self._positions(self.layers if layers is None else layers)
         for number, shard in enumerate(self.manifest.shards):
             vectors = np.empty((shard.rows, len(wanted), self.manifest.width), dtype=np.float32)
-            path = self.path / names(number)[0]
+            path = self._file(number, 0)
             try:
                 with safe_open(path, framework="numpy") as file:
                     stored = file.get_slice(side)
                     for i, position in enumerate(wanted):
                         vectors[:, i] = stored[:, position]
             except (SafetensorError, OSError) as error:
-                raise damaged(path, str(error)) from None
+                raise self._damaged(path, str(error)) from None
             yield shard.first, vectors * np.float32(shard.scale)
 
     def vectors(self, side: Side, *, layers: Sequence[int] | None = None) -> Floats:
@@ -182,11 +179,23 @@ class Index:
         return [found[n] for n in wanted.tolist()]
 
     def _table(self, number: int, columns: list[str]) -> pa.Table:
-        path = self.path / names(number)[1]
+        path = self._file(number, 1)
         try:
             return pq.read_table(path, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            raise damaged(path, str(error).partition("\n")[0]) from None
+            raise self._damaged(path, str(error).partition("\n")[0]) from None
+
+    def _file(self, number: int, which: int) -> Path:
+        """A shard's vectors (0) or rows (1), once its checksum has been compared."""
+        path, shard = self.path / names(number)[which], self.manifest.shards[number]
+        if path not in self._checked:
+            if found := flaw(path, shard.sizes[which], shard.sha256[which]):
+                raise self._damaged(path, found)
+            self._checked.add(path)
+        return path
+
+    def _damaged(self, path: Path, what: str) -> DataError:
+        return damaged(path, what, merged=bool(self.manifest.merged))
 
     def _column(self, name: str) -> list[Any]:
         shards = range(len(self.manifest.shards))
@@ -215,7 +224,8 @@ def build(
 ) -> Index:
     """Read every row of the corpus through `base`, or go on where an earlier call stopped.
 
-    Shards have up to `shard_rows` rows, by default 8192 or what 256 MiB of vectors hold. Raises
+    Shards have up to `shard_rows` rows, by default 8192 or what 256 MiB of vectors hold. Waits
+    while another process builds into the folder. Raises
     MismatchError if the folder holds another index, UsageError for a layer that the model does
     not have, ModelError for states that are not finite, InfrastructureError if the folder cannot
     be written; what was done before stays good.
@@ -224,14 +234,8 @@ def build(
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = _resumed(folder, _planned(reader, corpus, shard_rows))
-        for number, shard in enumerate(manifest.shards):
-            if not shard.done:
-                ready = _write_shard(folder, number, shard, reader, corpus.rows, progress)
-                shards = (*manifest.shards[:number], ready, *manifest.shards[number + 1 :])
-                manifest = replace(manifest, shards=shards)
-                write_manifest(folder, manifest)
-            progress("building the index", shard.first + shard.rows, len(corpus.rows))
+        with sole_writer(folder, progress):
+            _write(folder, _planned(reader, corpus, shard_rows), reader, corpus, progress)
     except OSError as error:
         raise InfrastructureError(
             f"{folder}: cannot be written: {error.strerror or error}; make room or name another "
@@ -241,27 +245,18 @@ def build(
 
 
 def open_index(path: str | Path) -> Index:
-    """A finished index, its files checked: by checksum up to 1 GiB in all, above that by size.
+    """A finished index, its files checked: by checksum up to 1 GiB in all, above that by size,
+    and by checksum when they are first read.
 
     Raises UsageError if there is none or it is not finished, DataError naming a damaged file.
     """
     folder = Path(path)
-    if not (folder / "manifest.json").is_file():
-        raise UsageError(
-            f"{folder}: no index (no manifest.json); make one with `surfcheck index build`"
-        )
-    manifest = read_manifest(folder)
-    waiting = sum(not shard.done for shard in manifest.shards)
-    if waiting:
-        raise UsageError(
-            f"{folder}: {waiting} of {len(manifest.shards)} shards are not done; build the index "
-            "again with the same arguments to go on"
-        )
+    manifest = finished(folder)
     thorough = sum(sum(shard.sizes) for shard in manifest.shards) <= _HASHED_BYTES
     for number, shard in enumerate(manifest.shards):
         if found := damage(folder, number, shard, thorough=thorough):
-            raise damaged(*found)
-    return Index(folder, manifest)
+            raise damaged(*found, merged=bool(manifest.merged))
+    return Index(folder, manifest, checked=thorough)
 
 
 def _planned(reader: Reader, corpus: Corpus, shard_rows: int | None) -> Manifest:
@@ -287,24 +282,17 @@ def _planned(reader: Reader, corpus: Corpus, shard_rows: int | None) -> Manifest
     )
 
 
-def _resumed(folder: Path, planned: Manifest) -> Manifest:
-    """The manifest to go on with: the folder's own, less what is damaged, or the planned one."""
-    if not (folder / "manifest.json").exists():
-        write_manifest(folder, planned)
-        return planned
-    there = read_manifest(folder)
-    old, new = there.to_json(), planned.to_json()
-    for field, what in _SAME.items():
-        if old[field] != new[field]:
-            raise MismatchError(
-                f"{folder}: holds an index of another {what} ({_short(old[field])} there, "
-                f"{_short(new[field])} asked); name another folder, or delete this one"
-            )
-    checked = (
-        shard if shard.done and not damage(folder, n, shard) else Shard(shard.first, shard.rows)
-        for n, shard in enumerate(there.shards)
-    )
-    return replace(there, shards=tuple(checked))
+def _write(
+    folder: Path, planned: Manifest, reader: Reader, corpus: Corpus, progress: Progress
+) -> None:
+    """Every shard that is not done; the manifest after each."""
+    manifest = resumed(folder, planned)
+    for number, shard in enumerate(manifest.shards):
+        if not shard.done:
+            ready = _write_shard(folder, number, shard, reader, corpus.rows, progress)
+            manifest = manifest.with_shard(number, ready)
+            write_manifest(folder, manifest)
+        progress("building the index", shard.first + shard.rows, len(corpus.rows))
 
 
 def _write_shard(
@@ -354,10 +342,6 @@ def _table(rows: Sequence[TrainingRow], states: RowStates) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=_ROWS), buffer, compression="zstd")
     return buffer.getvalue()
-
-
-def _short(value: Any) -> str:
-    return _listed(value) if isinstance(value, list) else str(value)[:12]
 
 
 def _listed(layers: Sequence[int]) -> str:

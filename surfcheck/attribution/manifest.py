@@ -1,7 +1,8 @@
 """What an index folder says of itself, and how its files are written and checked.
 
 Files are written under a temporary name and renamed, so that a name that is there is a whole
-file. Left out: what is in them, which is `index`'s.
+file; one process at a time writes into a folder. Left out: what is in the files, which is
+`index`'s.
 """
 
 from __future__ import annotations
@@ -9,14 +10,29 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from surfcheck.errors import DataError
+from filelock import FileLock, Timeout
+
+from surfcheck.errors import DataError, MismatchError, UsageError
 from surfcheck.jsonable import Record
+from surfcheck.roles import Progress
 
 SCHEMA = "surfcheck/index/1"
 POOLING = "mean over prompt tokens, mean over response tokens"
+_SAME = {
+    "fingerprint": "model",
+    "template": "chat template",
+    "layers": "choice of layers",
+    "dtype": "precision",
+    "max_length": "length to cut at",
+    "pooling": "pooling",
+    "data": "data set",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +87,15 @@ class Manifest(Record):
     """What a vector is."""
     versions: dict[str, str] | None = None
     """Versions of the packages that matter."""
+    merged: tuple[str, ...] = ()
+    """Fingerprints of the data of the indexes that it was merged from; none if it was built."""
     schema: str = SCHEMA
     """Of this file."""
+
+    def with_shard(self, number: int, shard: Shard) -> Manifest:
+        """The same, with another word on one shard."""
+        shards = (*self.shards[:number], shard, *self.shards[number + 1 :])
+        return replace(self, shards=shards)
 
 
 def names(number: int) -> tuple[str, str]:
@@ -111,24 +134,117 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def finished(folder: Path) -> Manifest:
+    """The manifest of an index that is done. Raises UsageError if there is none, or it is not."""
+    manifest = begun(folder)
+    waiting = sum(not shard.done for shard in manifest.shards)
+    if waiting:
+        again = "merge" if manifest.merged else "build"
+        raise UsageError(
+            f"{folder}: {waiting} of {len(manifest.shards)} shards are not done; {again} the index "
+            "again with the same arguments to go on"
+        )
+    return manifest
+
+
+def begun(folder: Path) -> Manifest:
+    """The manifest of an index, done or not. Raises UsageError if there is none."""
+    if not (folder / "manifest.json").is_file():
+        raise UsageError(
+            f"{folder}: no index (no manifest.json); make one with `surfcheck index build`"
+        )
+    return read_manifest(folder)
+
+
+def difference(
+    one: Manifest, other: Manifest, *, but: Sequence[str] = ()
+) -> tuple[str, str, str] | None:
+    """The first thing in which two indexes do not belong together, and what it is in each."""
+    left, right = one.to_json(), other.to_json()
+    for field, what in _SAME.items():
+        if field not in but and left[field] != right[field]:
+            return what, _short(left[field]), _short(right[field])
+    return None
+
+
+def resumed(folder: Path, planned: Manifest) -> Manifest:
+    """The manifest to go on with: the folder's own, less what is damaged, or the planned one.
+
+    Raises MismatchError if the folder holds another index.
+    """
+    if not (folder / "manifest.json").exists():
+        write_manifest(folder, planned)
+        return planned
+    there = read_manifest(folder)
+    if differs := difference(there, planned):
+        what, old, new = differs
+        raise MismatchError(
+            f"{folder}: holds an index of another {what} ({old} there, {new} asked); name another "
+            "folder, or delete this one"
+        )
+    checked = (
+        shard if shard.done and not damage(folder, n, shard) else Shard(shard.first, shard.rows)
+        for n, shard in enumerate(there.shards)
+    )
+    return replace(there, shards=tuple(checked))
+
+
+@contextmanager
+def sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
+    """Nobody else builds or merges into the folder meanwhile; waits for one who does.
+
+    A process that is killed lets go at once. Raises OSError if the folder cannot be written.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("waiting for another build of this index", 0, 1)
+        lock.acquire()
+        progress("waiting for another build of this index", 1, 1)
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # Windows: released, it is removed by itself
+            (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
+
+
 def damage(
     folder: Path, number: int, shard: Shard, *, thorough: bool = True
 ) -> tuple[Path, str] | None:
     """The first file of a shard that is not as it was written, and in what."""
-    for name, checksum, size in zip(names(number), shard.sha256, shard.sizes, strict=True):
-        path = folder / name
-        if not path.is_file():
-            return path, "is missing"
-        if path.stat().st_size != size:
-            return path, f"has {path.stat().st_size} bytes and not {size}"
-        if thorough:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != checksum:
-                    return path, "does not match its checksum"
+    for which in (0, 1):
+        path = folder / names(number)[which]
+        if found := flaw(path, shard.sizes[which], shard.sha256[which] if thorough else None):
+            return path, found
     return None
 
 
-def damaged(path: Path, what: str) -> DataError:
+def flaw(path: Path, size: int, sha256: str | None) -> str | None:
+    """In what a file is not as it was written; without a checksum its size alone tells."""
+    if not path.is_file():
+        return "is missing"
+    if path.stat().st_size != size:
+        return f"has {path.stat().st_size} bytes and not {size}"
+    if sha256 is not None:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                return "does not match its checksum"
+    return None
+
+
+def damaged(path: Path, what: str, *, merged: bool = False) -> DataError:
     """The error for a file of a shard."""
-    advice = "build the index again with the same arguments, which reads this shard anew"
-    return DataError(path, None, f"{what}; {advice}")
+    return DataError(path, None, f"{what}; {remedy(merged=merged)}, which reads this shard anew")
+
+
+def remedy(*, merged: bool) -> str:
+    """What repairs an index, keeping every shard that is good."""
+    if merged:
+        return "merge the same indexes into it again (`surfcheck index merge`)"
+    return "build the index again with the same arguments (`surfcheck index build`)"
+
+
+def _short(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)[:12]

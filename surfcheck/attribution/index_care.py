@@ -1,0 +1,318 @@
+"""Looking after index folders: what one holds, whether it is whole, several made into one.
+
+Everything here goes by the manifest and the files; no checkpoint is loaded. Left out: repair, which
+is what building or merging again does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+
+from surfcheck.attribution.manifest import (
+    Manifest,
+    Shard,
+    begun,
+    damaged,
+    difference,
+    finished,
+    flaw,
+    names,
+    resumed,
+    sole_writer,
+    write_manifest,
+)
+from surfcheck.errors import InfrastructureError, MismatchError, UsageError
+from surfcheck.jsonable import Record
+from surfcheck.roles import Progress, silent
+
+_SIDES = ("prompt", "chosen", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo(Record):
+    """What an index folder holds, finished or not, by its manifest."""
+
+    path: str
+    """The folder."""
+    model: str
+    """Folder or hub id of the checkpoint that read the rows."""
+    fingerprint: str
+    """Its fingerprint."""
+    layers: tuple[int, ...]
+    """Layers that were read."""
+    width: int
+    """Numbers in a vector."""
+    dtype: str
+    """Precision in which the model read."""
+    max_length: int
+    """Tokens at which rows were cut."""
+    data: str
+    """Fingerprint of the rows."""
+    files: tuple[str, ...]
+    """Where they came from."""
+    merged: int
+    """How many indexes it was merged from; 0 if it was built."""
+    rows: int
+    """Rows in all."""
+    done: int
+    """Rows of finished shards."""
+    skipped: int
+    """Bad rows that were left out."""
+    truncated: int
+    """Rows of finished shards that were cut."""
+    shards: int
+    """Shards in all."""
+    bytes: int
+    """Size of the finished shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Record):
+    """A file of an index that is not as its manifest says."""
+
+    file: str
+    """Its name in the folder."""
+    what: str
+    """What is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification(Record):
+    """What comparing an index with its manifest found."""
+
+    path: str
+    """The folder."""
+    shards: int
+    """Shards in all."""
+    rows: int
+    """Rows of the shards that are whole."""
+    unfinished: int
+    """Shards that were not built yet."""
+    faults: tuple[Fault, ...]
+    """What is damaged, in the order of the shards."""
+    merged: bool
+    """Whether merging again is what repairs it, and not building."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong or missing."""
+        return not self.faults and not self.unfinished
+
+
+def info(path: str | Path) -> IndexInfo:
+    """What the folder's manifest says. Raises UsageError if there is no index."""
+    there = begun(Path(path))
+    ready = [shard for shard in there.shards if shard.done]
+    return IndexInfo(
+        path=str(path),
+        model=there.model,
+        fingerprint=there.fingerprint,
+        layers=there.layers,
+        width=there.width,
+        dtype=there.dtype,
+        max_length=there.max_length,
+        data=there.data,
+        files=there.files,
+        merged=len(there.merged),
+        rows=there.rows,
+        done=sum(shard.rows for shard in ready),
+        skipped=there.skipped,
+        truncated=sum(shard.truncated for shard in ready),
+        shards=len(there.shards),
+        bytes=sum(sum(shard.sizes) for shard in ready),
+    )
+
+
+def verify(path: str | Path, *, progress: Progress = silent) -> Verification:
+    """Compare every file with its checksum, its rows with the manifest's, and those with the whole.
+
+    Raises UsageError if there is no index, InfrastructureError if a file cannot be read.
+    """
+    folder = Path(path)
+    there = begun(folder)
+    faults = list(_gaps(there))
+    good = 0
+    try:
+        for number, shard in enumerate(there.shards):
+            found = list(_faults(folder, there, number)) if shard.done else []
+            faults += found
+            good += shard.rows if shard.done and not found else 0
+            progress("verifying the index", number + 1, len(there.shards))
+    except OSError as error:
+        raise InfrastructureError(
+            f"{folder}: cannot be read: {error.strerror or error}; see to the disk and try again"
+        ) from None
+    return Verification(
+        path=str(path),
+        shards=len(there.shards),
+        rows=good,
+        unfinished=sum(not shard.done for shard in there.shards),
+        faults=tuple(faults),
+        merged=bool(there.merged),
+    )
+
+
+def merge(paths: Sequence[str | Path], out: str | Path, *, progress: Progress = silent) -> Manifest:
+    """Copy indexes of different data, read alike, into one, or go on where a call was stopped.
+
+    Rows come in the order of the indexes. Every file is compared with its checksum on the way.
+    Raises MismatchError naming what differs or an id that two have, UsageError for an index that
+    is not there or not finished, DataError naming a damaged file, InfrastructureError if `out`
+    cannot be written.
+    """
+    folders, target = [Path(path) for path in paths], Path(out)
+    if len(folders) < 2:
+        raise UsageError("merge needs two indexes or more; name their folders")
+    parts = [finished(folder) for folder in folders]
+    _belong_together(folders, parts)
+    _check_ids(folders, parts)
+    planned = _merged(parts)
+    origins = [(f, n) for f, part in zip(folders, parts, strict=True) for n in _numbers(part)]
+    ready = [shard for part in parts for shard in part.shards]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with sole_writer(target, progress):
+            manifest = resumed(target, planned)
+            for number, shard in enumerate(manifest.shards):
+                if not shard.done:
+                    _copy_shard(*origins[number], ready[number], target, number)
+                    copied = replace(ready[number], first=shard.first)
+                    manifest = manifest.with_shard(number, copied)
+                    write_manifest(target, manifest)
+                progress("merging", number + 1, len(ready))
+    except OSError as error:
+        raise InfrastructureError(
+            f"{target}: cannot be written: {error.strerror or error}; make room or name another "
+            "folder, and merge again (finished shards are kept)"
+        ) from None
+    return manifest
+
+
+def _gaps(there: Manifest) -> Iterator[Fault]:
+    """Shards that do not follow on each other, or come to another number of rows."""
+    expected = 0
+    for number, shard in enumerate(there.shards):
+        if shard.first != expected:
+            what = f"shard {number} begins at row {shard.first:,} and not {expected:,}"
+            yield Fault("manifest.json", what)
+        expected = shard.first + shard.rows
+    if expected != there.rows:
+        yield Fault("manifest.json", f"its shards end at row {expected:,} and not {there.rows:,}")
+
+
+def _faults(folder: Path, there: Manifest, number: int) -> Iterator[Fault]:
+    """What is wrong with the files of a shard that is done."""
+    shard = there.shards[number]
+    shape = (shard.rows, len(there.layers), there.width)
+    for which, name in enumerate(names(number)):
+        what = flaw(folder / name, shard.sizes[which], shard.sha256[which])
+        if what is None:
+            held = _shapes(folder / name) if which == 0 else _rows(folder / name)
+            wanted = dict.fromkeys(_SIDES, shape) if which == 0 else shard.rows
+            what = None if held == wanted else f"holds {held}, and the manifest says {wanted}"
+        if what is not None:
+            yield Fault(name, what)
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]] | str:
+    """The shapes of the arrays in a vectors file, or why they cannot be told."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {side: tuple(file.get_slice(side).get_shape()) for side in _SIDES}
+    except SafetensorError as error:
+        return str(error)
+
+
+def _rows(path: Path) -> int | str:
+    """The number of rows in a rows file, or why it cannot be told."""
+    try:
+        rows: int = pq.read_metadata(path).num_rows
+    except pa.ArrowException as error:
+        return str(error).partition("\n")[0]
+    return rows
+
+
+def _belong_together(folders: Sequence[Path], parts: Sequence[Manifest]) -> None:
+    """Raise MismatchError naming the first index that was not read as the first one was."""
+    for folder, part in zip(folders[1:], parts[1:], strict=True):
+        if differs := difference(parts[0], part, but=("data",)):
+            what, one, other = differs
+            raise MismatchError(
+                f"{folder}: was read with another {what} ({other}) than {folders[0]} ({one}); "
+                "build both alike"
+            )
+
+
+def _check_ids(folders: Sequence[Path], parts: Sequence[Manifest]) -> None:
+    """Raise MismatchError for the first row id that was there before."""
+    seen: dict[str, Path] = {}
+    for folder, part in zip(folders, parts, strict=True):
+        for number in _numbers(part):
+            path, shard = folder / names(number)[1], part.shards[number]
+            if found := flaw(path, shard.sizes[1], shard.sha256[1]):
+                raise damaged(path, found, merged=bool(part.merged))
+            for row in pq.read_table(path, columns=["id"])["id"].to_pylist():
+                if row in seen:
+                    raise MismatchError(
+                        f"{folder}: row id {row!r} is in {seen[row]} as well; give the rows ids "
+                        "that are their own (an `id` field) and build again"
+                    )
+                seen[row] = folder
+
+
+def _merged(parts: Sequence[Manifest]) -> Manifest:
+    """The manifest of all parts in a row, nothing of it done."""
+    shards: list[Shard] = []
+    for part in parts:
+        for shard in part.shards:
+            first = shards[-1].first + shards[-1].rows if shards else 0
+            shards.append(Shard(first, shard.rows))
+    data = tuple(part.data for part in parts)
+    return replace(
+        parts[0],
+        data=hashlib.sha256(" ".join(data).encode()).hexdigest(),
+        files=tuple(dict.fromkeys(name for part in parts for name in part.files)),
+        rows=sum(part.rows for part in parts),
+        skipped=sum(part.skipped for part in parts),
+        shards=tuple(shards),
+        versions=_common([part.versions or {} for part in parts]),
+        merged=data,
+    )
+
+
+def _common(versions: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Each package with all the versions that it had, `/` between them."""
+    packages = dict.fromkeys(name for part in versions for name in part)
+    return {
+        name: "/".join(dict.fromkeys(part[name] for part in versions if name in part))
+        for name in packages
+    }
+
+
+def _copy_shard(folder: Path, number: int, shard: Shard, target: Path, to: int) -> None:
+    """Copy both files under other names. Raises DataError for one that is damaged, OSError."""
+    for which, (name, other) in enumerate(zip(names(number), names(to), strict=True)):
+        source, part = folder / name, target / f"{other}.part"
+        try:
+            shutil.copyfile(source, part)
+            if found := flaw(part, shard.sizes[which], shard.sha256[which]):
+                raise damaged(source, found)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(target / other)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _numbers(manifest: Manifest) -> range:
+    return range(len(manifest.shards))
