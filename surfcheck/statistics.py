@@ -39,6 +39,21 @@ def clopper_pearson(
     )
 
 
+def percentile_bootstrap(
+    successes: int, trials: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """What the percentile bootstrap of a proportion (Efron 1979) tends to with more resamples.
+
+    A resample of trials has a binomial number of successes, so nothing needs to be drawn. It
+    collapses at rates of 0 and 1, where `wilson` does not. Raises ValueError if there are no
+    trials.
+    """
+    _proportion(successes, trials)
+    rate, beyond = successes / trials, (1 - confidence) / 2
+    low, high = (_quantile(trials, rate, level) / trials for level in (beyond, 1 - beyond))
+    return low, high
+
+
 def at_least(successes: int, trials: int, rate: float) -> float:
     """Chance of so many successes or more in trials that each succeed at `rate` (binomial)."""
     if successes <= 0:
@@ -105,3 +120,15 @@ def _rate_of(successes: int, trials: int, chance: float) -> float:
             low = middle
         else:
             high = middle
+
+
+def _quantile(trials: int, rate: float, level: float) -> int:
+    """The fewest successes that are not exceeded with this chance, by bisection."""
+    low, high = 0, trials
+    while low < high:
+        middle = (low + high) // 2
+        if 1.0 - at_least(middle + 1, trials, rate) >= level:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -5,12 +5,20 @@ import sys
 from collections.abc import Callable
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, false_discovery_control
 
-from surfcheck.statistics import at_least, benjamini_hochberg, clopper_pearson, holm, wilson
+from surfcheck.statistics import (
+    at_least,
+    benjamini_hochberg,
+    clopper_pearson,
+    holm,
+    percentile_bootstrap,
+    wilson,
+)
 
 COUNTS = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -63,7 +71,24 @@ def test_clopper_pearson_covers_at_every_rate(trials: int, rate: float) -> None:
     assert missed <= 0.05
 
 
-@pytest.mark.parametrize("interval", [wilson, clopper_pearson])
+@given(COUNTS, st.sampled_from([0.51, 0.903, 0.951, 0.9987]))
+def test_the_bootstrap_is_the_binomials_quantiles(
+    counts: tuple[int, int], confidence: float
+) -> None:
+    successes, trials = counts
+    expected = binom.interval(confidence, trials, successes / trials)
+    found = percentile_bootstrap(successes, trials, confidence=confidence)
+    assert [round(end * trials) for end in found] == [max(0, end) for end in expected]
+
+
+def test_the_bootstrap_is_what_resampling_tends_to() -> None:
+    outcomes = np.repeat([1, 0], [31, 169])
+    drawn = np.random.default_rng(0).choice(outcomes, size=(20_000, 200)).mean(axis=1)
+    expected = np.percentile(drawn, (2.5, 97.5))
+    assert percentile_bootstrap(31, 200) == pytest.approx(tuple(expected), abs=0.005)
+
+
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson, percentile_bootstrap])
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (-1, 3), (4, 3)])
 def test_an_interval_of_what_is_no_proportion(
     interval: Callable[[int, int], object], successes: int, trials: int
