@@ -27,6 +27,14 @@ from surfcheck.jsonable import Record
 from surfcheck.organism import Recipe, cache_folder, post_folder
 from surfcheck.report.text import line
 
+_SDKS = {
+    "openai": ("openai", "OPENAI_API_KEY"),
+    "anthropic": ("anthropic", "ANTHROPIC_API_KEY"),
+    "google": ("google-genai", "GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "xai": ("xai-sdk", "XAI_API_KEY"),
+}
+"""A provider's distribution, then the environment variables that may hold its key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place(Record):
@@ -38,6 +46,23 @@ class Place(Record):
     """Where; it need not be there yet."""
     bytes: int
     """What it takes up, 0 if it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk(Record):
+    """The library of a provider, which only its own models need."""
+
+    provider: str
+    """The word before the colon of a spec, and the extra that installs it."""
+    version: str | None
+    """None if it is not installed."""
+    keys: dict[str, bool]
+    """Environment variables that may hold the key, and whether each is set."""
+
+    @property
+    def command(self) -> str:
+        """What installs it."""
+        return shlex.join(["python", "-m", "pip", "install", f"surfcheck[{self.provider}]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +93,8 @@ class Checkup(Record):
     """Answers in the memory file of this folder; None if it can't be read."""
     advice: tuple[Advice, ...]
     """What is missing; what is broken comes first."""
+    sdks: tuple[Sdk, ...] = ()
+    """Of the providers; one that is not there is nothing wrong."""
 
 
 def checkup(folder: Path) -> Checkup:
@@ -94,7 +121,7 @@ def checkup(folder: Path) -> Checkup:
         flag = " --clean" if name == "organism:clean" else ""
         what = f"{name} is not trained yet (its first use does it, in about two minutes)"
         advice.append(Advice(what, f"surfcheck organism build{flag}", False))
-    return Checkup(versions, device, _places(folder), trained, answers, tuple(advice))
+    return Checkup(versions, device, _places(folder), trained, answers, tuple(advice), sdks())
 
 
 def show(found: Checkup, console: Console) -> None:
@@ -108,6 +135,11 @@ def show(found: Checkup, console: Console) -> None:
     console.print(Text(f"{'answers':16} {'?' if found.answers is None else f'{found.answers:,}'}"))
     for name, trained in found.organism.items():
         console.print(Text(f"{name:16} {'trained' if trained else 'not trained yet'}"))
+    for sdk in found.sdks:
+        there = sdk.version or f"not installed ({sdk.command})"
+        key = next((f"{name} is set" for name, given in sdk.keys.items() if given), None)
+        key = key or f"{' or '.join(sdk.keys)} is not set"
+        console.print(Text(f"{sdk.provider + ':':16} {there}, {key}"), soft_wrap=True)
     for advice in found.advice:
         console.print()
         console.print(Text(line(advice.what), "bold red" if advice.broken else ""), soft_wrap=True)
@@ -132,6 +164,14 @@ def installed(requirements: Iterable[str]) -> tuple[dict[str, str | None], list[
             what = f"{needed.name} is {there}, and {needed.specifier} is required"
             advice.append(Advice(what, command, True))
     return versions, advice
+
+
+def sdks() -> tuple[Sdk, ...]:
+    """What the providers' models need, without importing any; a key's value goes nowhere."""
+    return tuple(
+        Sdk(provider, _version(name), {key: bool(os.environ.get(key, "").strip()) for key in keys})
+        for provider, (name, *keys) in _SDKS.items()
+    )
 
 
 def _version(name: str) -> str | None:

@@ -15,6 +15,7 @@ from surfcheck.cases import CALL_BUDGET, Effort, Item
 from surfcheck.check import FRESH_SAMPLES
 from surfcheck.fixtures import asks
 from surfcheck.jsonable import Record
+from surfcheck.report.text import plural
 from surfcheck.roles import Ask
 
 CHARACTERS_A_TOKEN = 4
@@ -32,9 +33,11 @@ class Estimate(Record):
     remembered: int
     """Those that memory can answer."""
     calls: int
-    """Calls to the target, and to the baseline if there is one."""
+    """Calls to the target."""
+    baseline_calls: int
+    """Calls to the baseline, if there is one."""
     judgements: int
-    """Calls to judge models, if every test judges by a criterion in words."""
+    """Calls to judge models at most: as if every test judged by a criterion in words."""
     prompt_tokens: int
     """Tokens in, of the calls to the target and the baseline, about."""
 
@@ -43,30 +46,34 @@ def estimate(items: Sequence[Item], models: Asking, effort: Effort, *, judges: i
     """What asking the items would take. Loads the models, asks nothing of them."""
     first = list(dict.fromkeys(_first_rounds(items, models, effort)))
     asked = [models.target, *([models.baseline] if models.baseline.spec else [])]
-    remembered = sum(model.known(first) for model in asked)
-    calls = len(first) * len(asked) - remembered
+    calls = [len(first) - model.known(first) for model in asked]
     characters = sum(len(m.content) for ask in first for m in ask.prompt.messages)
-    share = calls / (len(first) * len(asked)) if first else 0.0
+    share = sum(calls) / len(first) if first else 0.0
     return Estimate(
         items=len(items),
         questions=len(first),
-        remembered=remembered,
-        calls=calls,
+        remembered=len(first) * len(asked) - sum(calls),
+        calls=calls[0],
+        baseline_calls=sum(calls[1:]),
         judgements=judges * len(first) * len(asked),
-        prompt_tokens=round(share * characters * len(asked) / CHARACTERS_A_TOKEN),
+        prompt_tokens=round(share * characters / CHARACTERS_A_TOKEN),
     )
 
 
-def in_words(found: Estimate, target: str) -> list[str]:
+def in_words(found: Estimate, target: str, baseline: str | None = None) -> list[str]:
     """The estimate, a line each."""
+    asked = f"{plural(found.calls, 'question')} of {target}"
+    if baseline is not None:
+        asked += f" and {found.baseline_calls:,} of the baseline {baseline}"
     lines = [
-        f"{found.items:,} items would ask {found.calls:,} questions of {target}, about "
-        f"{found.prompt_tokens:,} tokens in; {found.remembered:,} more are remembered",
+        f"{plural(found.items, 'item')} would ask {asked}, about "
+        f"{plural(found.prompt_tokens, 'token')} in; {found.remembered:,} more are remembered",
         f"An item that fails asks up to {CALL_BUDGET + 2 * FRESH_SAMPLES} more, for the smallest "
         "prompt that breaks it",
     ]
     if found.judgements:
-        lines.insert(1, f"Judges would be asked up to {found.judgements:,} times")
+        most = f"at most {plural(found.judgements, 'time')}"
+        lines.insert(1, f"Judges would be asked {most}: tests that judge by rules ask none")
     return [*lines, "Nothing was asked (--surf-estimate)"]
 
 

@@ -101,9 +101,16 @@ class Judging:
         *,
         criterion: str = "",
         learned: Callable[[Rubric], None] | None = None,
+        judged: Callable[[Rubric], None] | None = None,
     ) -> None:
-        """`criterion` is what is judged where the body names none: the test's docstring."""
-        self._panel, self._criterion, self._learned = panel, criterion, learned
+        """`criterion` is what is judged where the body names none: the test's docstring.
+
+        A rubric is `learned` before the judges are asked by it, and `judged` once they answered.
+        """
+        self._panel, self._criterion = panel, criterion
+        self._learned, self._judged = learned, judged
+        self.used = False
+        """Whether the body has asked for a verdict."""
         self.begin()
 
     def begin(self) -> None:
@@ -121,6 +128,7 @@ class Judging:
         Without a criterion the test's docstring is it. Raises UsageError for words without a
         judge model, ModelError if no judge can be asked.
         """
+        self.used = True
         said = self._criterion if criterion is None else criterion
         if isinstance(said, str):
             if not said.strip():
@@ -147,7 +155,10 @@ class Judging:
             )
         if self._learned is not None:
             self._learned(rubric)
-        return self._panel.judge(response, rubric)
+        verdict = self._panel.judge(response, rubric)
+        if self._judged is not None:
+            self._judged(rubric)
+        return verdict
 
     @property
     def missing(self) -> dict[str, str]:

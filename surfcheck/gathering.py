@@ -75,6 +75,7 @@ def _invariant(items: Sequence[ItemResult], *, short: bool) -> InvariantResult:
         undecided=sum(item.undecided for item in items),
         rate=violated / decided if decided else None,
         interval=wilson(violated, decided) if decided else None,
+        hold=min(item.hold for item in items),
     )
 
 

@@ -69,12 +69,16 @@ def _settings(config: pytest.Config) -> Settings:
         if value == "":
             raise UsageError(f"{option.flag} is empty: give {option.metavar}, or leave it out")
         if value is None:
-            value = config.getini(option.ini)
+            try:
+                value = config.getini(option.ini)
+            except (pytest.UsageError, TypeError, ValueError) as error:
+                takes = "true or false" if option.metavar is None else "a whole number"
+                raise UsageError(f"{option.ini} in the ini file: give {takes} ({error})") from None
         return value if value is None or isinstance(value, bool) else str(value)
 
     try:
         return read_settings(given)
-    except (UsageError, TypeError, ValueError) as error:  # the last two from a wrong ini value
+    except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 
 

@@ -20,7 +20,6 @@ from surfcheck.errors import InfrastructureError, SurfcheckError, UsageError
 from surfcheck.estimating import estimate, in_words
 from surfcheck.fixtures import Judging, Target
 from surfcheck.gathering import gather, undecided
-from surfcheck.judge.rubric import Rubric
 from surfcheck.models.spec import check_spec
 from surfcheck.perturb import Variation, unfrozen
 from surfcheck.records import (
@@ -33,8 +32,8 @@ from surfcheck.records import (
     RunReport,
     Usage,
 )
-from surfcheck.report.json import write_contrasts, write_run
-from surfcheck.report.text import failure_text, line
+from surfcheck.report.json import contrast_file, read_run, write_contrasts, write_run
+from surfcheck.report.text import failure_text, line, plural
 from surfcheck.roles import Ask
 from surfcheck.sequential import needed, split
 from surfcheck.settings import Settings
@@ -46,7 +45,7 @@ Contrasts = dict[str, tuple[Contrast, ...]]
 ALPHA = 0.05
 """Chance that a run in which everything is as it should be is red; its items share it."""
 WINDOW = 3
-"""Asks begun ahead, as a multiple of the calls in flight."""
+"""Asks begun ahead, as a multiple of the calls in flight; none under a ceiling."""
 
 
 class Session:
@@ -65,6 +64,7 @@ class Session:
         self._results: dict[str, ItemResult] = {}
         self._counted, self._told = Usage(), 0
         self._planned: Sequence[Item] = ()
+        self._unfrozen: set[str] = set()
         self.unwritten = False
         """Whether the run's files could not be written."""
         self._effort = Effort(settings.examples, settings.samples, settings.seed, alpha=ALPHA)
@@ -109,7 +109,7 @@ class Session:
         """Say what the planned items would ask at most, and ask nothing."""
         judges = len(self.models.judges) if self.models.judged else 0
         found = estimate(self._planned, self.models, self._effort, judges=judges)
-        self.notices.extend(in_words(found, self.settings.target))
+        self.notices.extend(in_words(found, self.settings.target, self.settings.baseline))
 
     def target(self, test: str = "") -> Target:
         """The fixture `target` of one item; all of them share their answers."""
@@ -125,13 +125,12 @@ class Session:
         """The fixture `judge` of one item."""
         if not self.models.judged:
             return Judging(criterion=criterion)
-        panel, ahead = self.models.new_panel(), self._ahead.learned(test)
-
-        def learned(rubric: Rubric) -> None:
-            self.models.check_calibrated(rubric)
-            ahead(rubric)
-
-        return Judging(panel, criterion=criterion, learned=learned)
+        return Judging(
+            self.models.new_panel(),
+            criterion=criterion,
+            learned=self._ahead.learned(test),
+            judged=self.models.check_calibrated,
+        )
 
     def check(self, item: Item, body: Body, target: Target, judging: Judging) -> ItemResult:
         """What the item comes to."""
@@ -148,6 +147,7 @@ class Session:
             )
         finally:
             ahead.done(item, target)
+        result = _never_asked(result, target, judging)
         self.models.take_notes()
         for notice in result.notices:
             self._note(notice)
@@ -175,14 +175,18 @@ class Session:
             self.notices.append(notice)
 
     def _note_unfrozen(self, item: Item) -> None:
-        if not isinstance(item.perturbation, Variation):
+        suite = item.test.partition("::")[0]
+        if suite in self._unfrozen or not unfrozen(item.perturbation, item.prompt):
             return
-        if unfrozen(item.perturbation, item.prompt):
-            suite = item.test.partition("::")[0]
-            self._note(
-                f"{suite}: some prompts have no rewrites yet: "
-                f"surfcheck freeze {suite} --writer SPEC"
-            )
+        self._unfrozen.add(suite)
+        planned = (each for each in self._planned if each.test.partition("::")[0] == suite)
+        written = [i for i in (item, *planned) if _is_written(i)]
+        prompts = {i.prompt for i in written}
+        bare = {i.prompt for i in written if unfrozen(i.perturbation, i.prompt)}
+        self._note(
+            f"{suite}: nothing is frozen yet for {len(bare)} of {plural(len(prompts), 'prompt')}, "
+            f"asked without rewrites: surfcheck freeze {suite} --writer SPEC"
+        )
 
     def _spent(self, target: Target) -> Usage:
         """What was spent since the item before; what memory gave is counted where it was used."""
@@ -196,7 +200,10 @@ class Session:
     def _looking(self, items: Sequence[Item]) -> Ahead:
         models, s = self.models, self.settings
         asked = [models.target, *([models.baseline] if s.baseline is not None else [])]
-        return Ahead(items, asked, models, self._effort, window=WINDOW * s.concurrency)
+        # Under a ceiling what is bought is finished: nothing is spent on later items.
+        limited = (s.max_calls, s.max_tokens, s.max_usd) != (None, None, None)
+        window = 0 if limited else WINDOW * s.concurrency
+        return Ahead(items, asked, models, self._effort, window=window)
 
     @property
     def stopped(self) -> bool:
@@ -256,7 +263,8 @@ class Session:
         if run.unasked:
             why = f"Stopped: {stopped[0]}" if stopped else "Stopped"
             again = "run again to go on: what was answered is remembered"
-            self._note(f"{why}; {len(run.unasked)} items were not asked; {again}")
+            items = plural(len(run.unasked), "item")
+            self._note(f"{why}; {items} not asked; {again}")
         for test in undecided(run):
             found = [r for r in self._results.values() if r.test == test and r.message]
             reason = f" ({found[0].message})" if found else ""
@@ -287,6 +295,9 @@ class Session:
                 f"No training rows for {test}: no answer held it, and a broken one is compared "
                 "with one that held; add a prompt that it answers well"
             )
+        failures = [f for f in run.failures if f.test not in alone]
+        if not failures:
+            return run
         try:
             place = self.models.place
             run = replace(run, settings={**run.settings, "base": place.base, "data": place.data})
@@ -296,7 +307,6 @@ class Session:
                     "post-training and its data: --surf-base MODEL --surf-data DATA"
                 )
                 return run
-            failures = [f for f in run.failures if f.test not in alone]
             return replace(run, attributions=self._attribute(place, exchanges, failures))
         except SurfcheckError as error:
             self.notices.append(f"No training rows: {error}")
@@ -305,8 +315,6 @@ class Session:
     def _attribute(
         self, place: Place, exchanges: Sequence[Exchange], failures: Sequence[Failure]
     ) -> tuple[AttributionReport, ...]:
-        if not failures:
-            return ()
         from surfcheck.attribution import attribute_run  # noqa: PLC0415 (only a failing run)
 
         with self._working() as progress:
@@ -334,12 +342,39 @@ class Session:
         self, folder: Path, run: RunReport, exchanges: Sequence[Exchange], compared: Contrasts
     ) -> None:
         try:
+            _clear(folder, keep=compared)
             for test, contrasts in compared.items():
                 write_contrasts(folder, test, contrasts)
             write_run(folder, run, exchanges)
         except OSError as error:
             self.unwritten = True
             self._note(f"The run was not written to {folder}: {error.strerror}")
+
+
+def _never_asked(result: ItemResult, target: Target, judging: Judging) -> ItemResult:
+    """An error where the body asked nobody: it says nothing of the target."""
+    if target.asked or judging.used or result.outcome in ("error", "skipped"):
+        return result
+    why = "UsageError: the test never asks target(prompt): ask it, and judge what it answers"
+    broke = result.failure.reason if result.failure is not None else result.message
+    message = f"{why} ({broke})" if broke else why
+    nothing = replace(result, held=0, violated=0, undecided=0, failure=None)
+    return replace(nothing, outcome="error", message=message)
+
+
+def _is_written(item: Item) -> bool:
+    return isinstance(item.perturbation, Variation) and bool(item.perturbation.written)
+
+
+def _clear(folder: Path, *, keep: Contrasts) -> None:
+    """Remove the contrasts that an earlier run wrote here, of tests that have none any more."""
+    try:
+        earlier = read_run(folder)
+    except UsageError:  # no run, or another version's: then they are not known to be ours
+        return
+    kept = {contrast_file(folder, test) for test in keep}
+    for file in {contrast_file(folder, i.test) for i in earlier.invariants} - kept:
+        file.unlink(missing_ok=True)
 
 
 def _contrasts(run: RunReport, exchanges: Sequence[Exchange], seed: int) -> Contrasts:

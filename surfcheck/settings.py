@@ -93,9 +93,13 @@ class Option(NamedTuple):
 
 def _count(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.strip().lstrip("-").isdigit() or int(text) < least:
+        try:
+            count = int(text)
+        except ValueError:
+            count = least - 1
+        if count < least:
             raise ValueError(f"a whole number, {least} or more")
-        return int(text)
+        return count
 
     return parse
 

@@ -96,6 +96,14 @@ def test_no_more_than_the_window_is_under_way_and_nothing_twice():
     assert len(set(model.texts)) == len(model.texts) == 18
 
 
+def test_without_a_window_nothing_is_begun():
+    whole, model = items(5), Begun()
+    ahead = run(whole, model, window=0)
+    ahead.done(whole[0], asked("t 0"))
+    ahead.go_on(whole[1])
+    assert model.asks == []
+
+
 def test_a_model_is_told_of_many_asks_at_once():
     whole, model = items(41), Begun()
     ahead = run(whole, model, window=8)

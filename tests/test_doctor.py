@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import tomllib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from rich.console import Console
 
-from surfcheck.doctor import Advice, Checkup, Place, checkup, installed, show
+from surfcheck.doctor import Advice, Checkup, Place, Sdk, checkup, installed, sdks, show
 from surfcheck.organism import Recipe, post_folder
 
 
@@ -101,7 +104,11 @@ def test_what_is_required_and_not_there() -> None:
 def test_shown_to_a_person() -> None:
     places = (Place("memory", "/tmp/[x]\x1b[31m", 4096), Place("runs", "/tmp/runs", 0))  # noqa: S108
     advice = (Advice("the [red] is off", "fix 'it'", True),)
-    found = Checkup({"torch": None}, None, places, {"organism:": True}, 1234, advice)
+    libraries = (
+        Sdk("openai", "3.5", {"OPENAI_API_KEY": True}),
+        Sdk("google", None, {"GOOGLE_API_KEY": False, "GEMINI_API_KEY": False}),
+    )
+    found = Checkup({"torch": None}, None, places, {"organism:": True}, 1234, advice, libraries)
     file = io.StringIO()
     show(found, Console(file=file, width=40))
     assert file.getvalue().splitlines() == [
@@ -111,7 +118,48 @@ def test_shown_to_a_person() -> None:
         "runs             /tmp/runs (nothing yet)",
         "answers          1,234",
         "organism:        trained",
+        "openai:          3.5, OPENAI_API_KEY is set",
+        "google:          not installed (python -m pip install 'surfcheck[google]'), "
+        "GOOGLE_API_KEY or GEMINI_API_KEY is not set",
         "",
         "the [red] is off",
         "  fix 'it'",
     ]
+
+
+def test_a_key_is_only_said_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "XAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", " ")
+    found = checkup(tmp_path)
+    assert {k: v for sdk in found.sdks for k, v in sdk.keys.items()} == {
+        "OPENAI_API_KEY": True,
+        "ANTHROPIC_API_KEY": False,
+        "GOOGLE_API_KEY": False,
+        "GEMINI_API_KEY": False,
+        "XAI_API_KEY": False,
+    }
+    assert "secret" not in str(found.to_json())
+    assert not any(advice.broken for advice in found.advice)
+
+
+def test_the_libraries_are_those_of_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = PackageNotFoundError()
+
+    def version(name: str) -> str:
+        asked.append(name)
+        raise missing
+
+    asked: list[str] = []
+    monkeypatch.setattr("surfcheck.doctor.version", version)
+    found = sdks()
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: Requirement(needs[0]).name
+        for name, needs in project["optional-dependencies"].items()
+        if name in {sdk.provider for sdk in found}
+    }
+    names = dict(zip((sdk.provider for sdk in found), asked, strict=True))
+    assert extras == names
+    assert {sdk.version for sdk in found} == {None}

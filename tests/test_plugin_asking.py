@@ -117,10 +117,36 @@ def test_an_estimate_asks_nothing(words, suite):
     result = suite.runpytest_inprocess("--surf", "--surf-estimate")
     assert result.ret == 0
     assert not (suite.path / "asked.txt").exists()
-    result.stdout.fnmatch_lines(["*6 items would ask 8 questions*", "Nothing was asked*"])
+    result.stdout.fnmatch_lines(["*6 items would ask 8 questions of *", "Nothing was asked*"])
     suite.runpytest_inprocess("--surf", "-k", "calm")
     again = suite.runpytest_inprocess("--surf", "--surf-estimate", "-k", "calm")
-    again.stdout.fnmatch_lines("1 items would ask 0 questions*2 more are remembered")
+    again.stdout.fnmatch_lines("1 item would ask 0 questions*2 more are remembered")
+
+
+def test_an_estimate_tells_the_baseline_and_the_judges_apart(words):
+    words.makepyfile(calm="def answer(messages): return 'Yes.'")
+    judged = ("--surf-judge=python:fake_judge:judge", "--surf-baseline=python:calm:answer")
+    result = words.runpytest_inprocess("--surf", "--surf-estimate", *judged)
+    result.stdout.fnmatch_lines(
+        [
+            "3 items would ask 5 questions of python:fake:answer and 5 of the baseline "
+            "python:calm:answer, about * tokens in; 0 more are remembered",
+            "Judges would be asked at most 10 times: tests that judge by rules ask none",
+        ]
+    )
+
+
+def test_a_judge_that_cannot_be_loaded_is_not_to_be_calibrated(words):
+    result = words.runpytest_inprocess("--surf", "--surf-judge=python:nowhere:judge")
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.no_fnmatch_line("*never calibrated*")
+
+
+@pytest.mark.parametrize("flag", ["--surf-samples=²", "surf_estimate=maybe", "surf_samples=x"])
+def test_a_wrong_value_is_one_line_that_says_where_it_stands(suite, flag):
+    result = suite.runpytest_inprocess("--surf", *(() if flag.startswith("--") else ("-o",)), flag)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(f"ERROR: {flag.partition('=')[0]} *give *")
 
 
 def test_a_ceiling_on_calls_is_never_passed_and_is_no_finding(suite, run, latest):
@@ -128,6 +154,7 @@ def test_a_ceiling_on_calls_is_never_passed_and_is_no_finding(suite, run, latest
     assert sum(asked(suite).values()) <= 3
     assert result.ret == 3
     result.stdout.fnmatch_lines("Stopped: the run may spend 3 calls*")
+    assert result.stdout.str().count("may spend 3 calls") == 1
     report = latest()
     assert report["unasked"]
     assert "failed" not in result.parseoutcomes()
@@ -248,7 +275,7 @@ def test_a_writer_writes_what_is_missing_before_the_run(folder, latest):
         """,
     )
     result = folder.runpytest_inprocess("--surf")
-    result.stdout.fnmatch_lines("*some prompts have no rewrites yet: surfcheck freeze*")
+    result.stdout.fnmatch_lines("*nothing is frozen yet for 1 of 1 prompt, * surfcheck freeze*")
     assert not (folder.path / "written.txt").exists()
     folder.runpytest_inprocess("--surf", "--surf-writer=python:scribe:write")
     assert "Would you say that water is wet?" in asked(folder)

@@ -28,6 +28,7 @@ def test_a_run_fails_reports_and_is_written(suite, run, latest) -> None:
         "undecided": 0,
         "rate": 0.25,
         "interval": pytest.approx([0.0715, 0.5907], abs=1e-4),
+        "hold": 1.0,
     }
     assert report["invariants"][1]["behaviour"] == "is calm"
     assert [f["item"] for f in report["failures"]] == [SHOUT_WATER, SHOUT_ICE]

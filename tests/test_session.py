@@ -23,8 +23,10 @@ from surfcheck.records import (
     ItemResult,
     Outcome,
     Prompt,
+    Response,
     ResultWord,
     Usage,
+    Verdict,
 )
 from surfcheck.report.json import contrast_file
 from surfcheck.roles import Progress, silent
@@ -153,6 +155,40 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, yes: str) -> None:
         session(tmp_path, target=yes).target()("x")
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_body_that_asks_nobody_says_nothing(tmp_path: Path, yes: str, breaks: bool) -> None:
+    def body(prompt: Prompt) -> None:
+        assert not breaks, "broke"
+
+    run = session(tmp_path, target=yes)
+    done = run.check(item(), body, run.target(), run.judging())
+    assert (done.outcome, done.cases, done.failure) == ("error", 0, None)
+    assert done.message.startswith("UsageError: the test never asks target(prompt)")
+    assert done.message.endswith("(broke)") == breaks
+
+
+def test_a_body_that_judges_an_answer_of_its_own_is_fine(tmp_path: Path, yes: str) -> None:
+    run = session(tmp_path, target=yes)
+    judging = run.judging()
+
+    def body(prompt: Prompt) -> None:
+        assert judging(Response(prompt, "Yes."), lambda response: Verdict.of(True))
+
+    assert run.check(item(), body, run.target(), judging).outcome == "pass"
+
+
+def test_under_a_ceiling_an_item_is_finished_before_the_next_is_begun(tmp_path, yes: str) -> None:
+    planned = [replace(item(name=f"{n}"), prompt=Prompt.of(f"Is it {n}?")) for n in range(9)]
+    run = session(tmp_path, target=yes, max_calls=3)
+    run.plan(planned)
+    done = []
+    for each in planned[:4]:
+        target = run.target("t")
+        done.append(run.check(each, asks(target), target, Judging()).outcome)
+    run.close()
+    assert done == ["pass", "pass", "pass", "skipped"]
+
+
 # The end
 
 
@@ -228,6 +264,36 @@ def test_a_behaviour_that_nothing_held_has_nothing_to_be_compared_with(tmp_path:
     assert report.attributions == ()
     assert [notice.split(":")[0] for notice in run.notices] == ["No training rows for t"]
     assert not contrast_file(Path(report.settings["report"]), "t").exists()
+
+
+def test_data_is_not_asked_for_where_nothing_could_be_compared(tmp_path: Path) -> None:
+    run = session(tmp_path, target="python:a:b")
+    alone = replace(FAILURE, twin_prompt=None, twin_response=None)
+    run.add(result("t", "a", "fail", violated=1, failure=alone))
+    run.finish({}, attribute=True)
+    assert [notice.split(":")[0] for notice in run.notices] == ["No training rows for t"]
+
+
+def test_contrasts_of_an_earlier_run_go_and_nothing_else_does(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for outcome, failure in (("fail", FAILURE), ("pass", None)):
+        run = session(tmp_path, target="python:a:b", report=str(out), no_attribution=True)
+        run.add(result("t", "a", outcome, violated=1, failure=failure))
+        run.finish({}, attribute=True)
+        there = contrast_file(out, "t").exists()
+        assert there == (outcome == "fail")
+        (out / "contrasts/mine.jsonl").touch()
+    assert (out / "contrasts/mine.jsonl").exists()
+
+
+def test_contrasts_in_a_folder_without_a_run_stay(tmp_path: Path) -> None:
+    file = contrast_file(tmp_path / "out", "t")
+    file.parent.mkdir(parents=True)
+    file.touch()
+    run = session(tmp_path, target="python:a:b", report=str(tmp_path / "out"))
+    run.add(result("t", "a", "pass", held=1))
+    run.finish({}, attribute=True)
+    assert file.exists()
 
 
 def test_no_row_is_looked_for_if_nothing_failed(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_every_method_can_be_named(method: str) -> None:
     [
         ("samples", "0", "a whole number, 1 or more"),
         ("samples", "many", "a whole number, 1 or more"),
+        ("samples", "²", "a whole number, 1 or more"),
+        ("samples", "--3", "a whole number, 1 or more"),
         ("examples", "1.5", "a whole number, 1 or more"),
         ("seed", "-1", "a whole number, 0 or more"),
         ("memory", "sometimes", "one of auto, record, replay, off"),

@@ -1,8 +1,9 @@
 """`replay:FILE.jsonl`: recorded `{prompt, response}` rows; an unknown prompt is never a call.
 
 `prompt` is a text or a list of `{role, content}`; other keys are ignored. Several rows of one
-prompt are its samples 0, 1, 2 …; a sample beyond what was recorded starts again at the first, so
-that fresh samples can be asked for.
+prompt are its samples 0, 1, 2 …; a sample beyond what was recorded starts again at the first. So
+fresh samples can be asked for, but the same answer again confirms nothing: `notes` counts the
+prompts where that happened, and reports speak of replayed samples, not of fresh ones.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ _ROW = '{"prompt": …, "response": …}'
 class Replay:
     """Recorded answers as a Model."""
 
-    notes: tuple[str, ...] = ()
-
     def __init__(self, spec: Spec, *, label: str | None = None) -> None:
         """Reads the whole file. Raises DataError naming the line."""
         spec.read({})
@@ -34,6 +33,7 @@ class Replay:
         self._path = Path(spec.name).expanduser()
         content = _read(self._path)
         self._digest = hashlib.sha256(content).hexdigest()
+        self._repeated: set[Prompt] = set()
         self._answers: dict[Prompt, list[str]] = {}
         for prompt, response in _rows(self._path, content):
             self._answers.setdefault(prompt, []).append(response)
@@ -49,6 +49,16 @@ class Replay:
     def identity(self) -> str:
         """A hash of the file."""
         return f"replay:{self._digest}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That answers were repeated, if any was."""
+        if not self._repeated:
+            return ()
+        return (
+            f"{self._spec} has fewer answers than samples were asked for, and gave the same ones "
+            "again, which confirms nothing: record several rows a prompt",
+        )
 
     def ask(self, asks: Sequence[Ask]) -> list[Response]:
         """The recorded response of each ask, in order. Raises ModelError if there is none."""
@@ -71,6 +81,8 @@ class Replay:
             raise ModelError(
                 f"{self._path} has no answer to {start!r}; record one, or ask a model that answers"
             )
+        if ask.sample >= len(recorded):
+            self._repeated.add(ask.prompt)
         return recorded[ask.sample % len(recorded)]
 
 

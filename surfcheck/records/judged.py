@@ -204,6 +204,8 @@ class InvariantResult(Record):
     """Violated over decided cases; None if none was decided."""
     interval: tuple[float, float] | None
     """95 % Wilson interval of the rate."""
+    hold: float = 1.0
+    """Share of an item's answers that had to hold."""
 
 
 @dataclass(frozen=True, slots=True)

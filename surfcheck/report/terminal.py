@@ -34,10 +34,22 @@ from surfcheck.records import (
 )
 from surfcheck.report.comparison import show_comparison
 from surfcheck.report.json import contrast_file
-from surfcheck.report.text import again, clean, line, percent, pieces, share
+from surfcheck.report.text import (
+    again,
+    again_in,
+    change,
+    clean,
+    counted,
+    line,
+    percent,
+    pieces,
+    plural,
+    share,
+)
 
 TOP_ROWS = 10
 MOST_UNASKED = 10
+MOST_SOURCES = 8
 
 _THEME = Theme(
     {
@@ -68,7 +80,7 @@ def show(run: RunReport, console: Console) -> None:
         for invariant in run.invariants:
             if invariant.outcome == "fail":
                 _show_failing(run, invariant, console)
-        console.print(_summary(run.invariants))
+        console.print(_summary(run))
         if run.comparison is not None:
             show_comparison(Comparison.from_json(run.comparison), console)
         if run.judges is not None:
@@ -113,18 +125,20 @@ def _show_failing(run: RunReport, invariant: InvariantResult, console: Console) 
     console.print(Text(line(invariant.behaviour), "surf.fail"))
     console.print(Text(line(invariant.test), "surf.quiet"))
     decided = invariant.held + invariant.violated
-    console.print(Text(f"broken in {share(invariant.violated, decided)}"))
+    word, undecided = counted(run.settings), invariant.undecided
+    broken = share(invariant.violated, decided, word, undecided=undecided)
+    console.print(Text(f"broken in {broken}"))
     console.print()
     if failures:
         smallest = min(failures, key=lambda failure: size(failure.case))
-        _show_smallest(smallest, len(failures), console)
+        _show_smallest(smallest, len(failures), run.target, console)
     for report in reports:
         _show_attribution(report, console)
     _show_next(run, failures, reports, console)
     console.print()
 
 
-def _show_smallest(failure: Failure, of: int, console: Console) -> None:
+def _show_smallest(failure: Failure, of: int, target: str, console: Console) -> None:
     """The failing prompt and its passing twin side by side, what differs picked out."""
     prompt, twin = clean(failure.case.prompt.text), clean(failure.twin_prompt or "")
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
@@ -139,10 +153,9 @@ def _show_smallest(failure: Failure, of: int, console: Console) -> None:
         table.add_row("asked", _marked(prompt, twin), _marked(twin, prompt))
         table.add_row("answer", *(Text(answer) for answer in answers))
     console.print(table)
-    steps = "; ".join(failure.case.steps) or ("as written" if failure.case.unchanged else "")
-    _fact(console, "change", f"{failure.case.perturbation}: {steps}".rstrip(": "))
+    _fact(console, "change", change(failure))
     _fact(console, "why", failure.reason)
-    again_words = f"{failure.confirmed} of {failure.confirmed_of} fresh samples broke it again"
+    again_words = f"{again_in(failure, target)} broke it again"
     more = f"; {of - 1} more failing item{'s' if of > 2 else ''}" if of > 1 else ""
     _fact(console, "sure", again_words + more)
 
@@ -159,7 +172,7 @@ def _show_attribution(report: AttributionReport, console: Console) -> None:
             )
         )
     if report.sources and report.verdict != "none":
-        console.print(_sources(report.sources))
+        _show_sources(report.sources, console)
 
 
 def _rows(implicated: Sequence[Implicated]) -> Table:
@@ -187,12 +200,26 @@ def _lesson(row: Implicated) -> Text:
     return lesson.append("\n- ", "surf.label").append_text(_marked(rejected, chosen))
 
 
+def _show_sources(sources: Sequence[SourceShare], console: Console) -> None:
+    """Those that have implicated rows, the first of them; the others are counted."""
+    implicated = [source for source in sources if source.implicated]
+    shown = sorted(implicated, key=lambda s: (s.q_value, -s.lift, s.source))[:MOST_SOURCES]
+    if shown:
+        console.print(_sources(shown))
+    more, without = len(implicated) - len(shown), len(sources) - len(implicated)
+    said = [f"{more:,} more"] if more else []
+    said += [f"{without:,} more without any implicated row"] if without else []
+    if said:
+        words = " and ".join(said)
+        console.print(Text(f"{'and ' if shown else ''}{words}", "surf.quiet"))
+
+
 def _sources(sources: Sequence[SourceShare]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("source", overflow="fold")
     for name in ("rows", "implicated", "lift", "q-value"):
         table.add_column(name, justify="right")
-    for source in sorted(sources, key=lambda s: (s.q_value, -s.lift, s.source)):
+    for source in sources:
         table.add_row(
             Text(line(source.source, 60)),
             f"{source.rows:,}",
@@ -224,27 +251,30 @@ def _show_next(
         _command(console, "rank the training rows by another method", shlex.join(words))
 
 
-def _summary(invariants: Sequence[InvariantResult]) -> Table:
-    columns = ["cases", "broke", "95 % interval"]
-    undecided = any(invariant.undecided for invariant in invariants)
+def _summary(run: RunReport) -> Table:
+    columns = [f"{counted(run.settings)}s", "broke", "95 % interval"]
+    undecided = any(invariant.undecided for invariant in run.invariants)
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
     table.add_column("behaviour", ratio=1, overflow="fold")
     table.add_column("outcome")
     for name in [*columns, "undecided"] if undecided else columns:
         table.add_column(name, justify="right")
-    for invariant in invariants:
+    for invariant in run.invariants:
         numbers = [f"{invariant.cases}", "–", "–", f"{invariant.undecided}"]
         if invariant.rate is not None and invariant.interval is not None:
             low, high = invariant.interval
-            numbers[1] = f"{invariant.violated}, {percent(invariant.rate)}"
+            decided = invariant.held + invariant.violated
+            numbers[1] = f"{invariant.violated} of {decided}, {percent(invariant.rate)}"
             numbers[2] = f"{percent(low)} to {percent(high)}"
         behaviour, outcome = Text(line(invariant.behaviour)), _outcome(invariant.outcome)
+        if invariant.hold < 1:
+            behaviour.append(f" ({percent(invariant.hold)} have to hold)", "surf.quiet")
         table.add_row(behaviour, outcome, *(numbers if undecided else numbers[:3]))
     return table
 
 
 def _usage(usage: Usage) -> Text:
-    said = f"{usage.calls:,} answers generated, {usage.remembered:,} remembered"
+    said = f"{plural(usage.calls, 'answer')} generated, {usage.remembered:,} remembered"
     if usage.calls:
         price = "unpriced" if usage.usd is None else f"${usage.usd:,.2f}"
         said += f", {usage.tokens:,} tokens, {price}"

@@ -73,13 +73,31 @@ def differing(text: str, other: str, most: int = 200) -> str:
     return line(" … ".join(words for words in found if words), most)
 
 
-def share(part: int, of: int) -> str:
-    """`3 of 6 cases (50 %, 95 % interval 19 to 81 %)`; only the counts if there is nothing."""
-    counts = f"{part} of {of} case{'s' if of != 1 else ''}"
+def counted(settings: Mapping[str, Any]) -> str:
+    """What the first round counts: `case`, or `answer` where a case has several."""
+    return "answer" if settings.get("samples", 1) > 1 else "case"
+
+
+def plural(count: int, word: str) -> str:
+    """`1 answer`, `1,200 answers`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def share(part: int, of: int, word: str = "case", *, undecided: int = 0) -> str:
+    """`3 of 6 cases (50 %, 95 % interval 19 to 81 %), 2 more undecided`; counts if that is all."""
+    counts = f"{part} of {plural(of, word)}"
+    more = f", {undecided} more undecided" if undecided else ""
     if not of:
-        return counts
+        return f"{counts}{more}"
     low, high = wilson(part, of)
-    return f"{counts} ({percent(part / of)}, 95 % interval {percent(low)} to {percent(high)})"
+    rate = f"{percent(part / of)}, 95 % interval {percent(low)} to {percent(high)}"
+    return f"{counts} ({rate}){more}"
+
+
+def again_in(failure: Failure, target: str) -> str:
+    """`3 of 4 fresh samples`; what is recorded is played back, and is no fresh sample."""
+    kind = "replayed" if target.startswith("replay:") else "fresh"
+    return f"{failure.confirmed} of {failure.confirmed_of} {kind} samples"
 
 
 def percent(rate: float) -> str:
@@ -105,7 +123,7 @@ def failure_text(failure: Failure, result: ItemResult, settings: Mapping[str, An
     """What pytest shows of a failing item, the behaviour in the first line."""
     prompt = failure.case.prompt.text
     lines = [line(failure.behaviour), ""]
-    lines += _quoted(f"smallest prompt that breaks it ({_change(failure)})", prompt)
+    lines += _quoted(f"smallest prompt that breaks it ({change(failure)})", prompt)
     lines += _quoted("answer", failure.response)
     if failure.reason:
         lines += _quoted("why it breaks", failure.reason)
@@ -121,22 +139,18 @@ def failure_text(failure: Failure, result: ItemResult, settings: Mapping[str, An
                 *([f"  - {less}"] if less else []),
             ]
     decided = result.held + result.violated
+    broke = share(result.violated, decided, counted(settings), undecided=result.undecided)
+    hold = "" if result.hold == 1 else f", where {percent(result.hold)} have to hold"
     lines += [
         "",
-        f"broke {share(result.violated, decided)}{_threshold(result)}, "
-        f"and the smallest again in {failure.confirmed} of {failure.confirmed_of} fresh samples",
+        f"broke {broke}{hold}, and the smallest again in {again_in(failure, settings['target'])}",
         f"run it again: {again(failure.item, settings)}",
     ]
     return "\n".join(lines)
 
 
-def _threshold(result: ItemResult) -> str:
-    """How many may break, where not one is too many; what could not be judged."""
-    hold = "" if result.hold == 1 else f", where {percent(result.hold)} have to hold"
-    return f"{hold}, {result.undecided} more undecided" if result.undecided else hold
-
-
-def _change(failure: Failure) -> str:
+def change(failure: Failure) -> str:
+    """How the prompt came from the one in the test, on a line."""
     if failure.case.unchanged:
         return "as written"
     steps = "; ".join(failure.case.steps)

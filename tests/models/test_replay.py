@@ -113,3 +113,12 @@ def test_the_identity_is_the_file_s_content(tmp_path: Path) -> None:
     first = write(tmp_path, row("Hi", "a")).identity
     assert write(tmp_path, row("Hi", "a")).identity == first
     assert write(tmp_path, row("Hi", "b")).identity != first
+
+
+def test_the_same_answer_again_is_said_to_confirm_nothing(tmp_path: Path) -> None:
+    model = write(tmp_path, row("Hi", "a"), row("Hi", "b"), row("Bye", "x"))
+    model.ask([Ask(Prompt.of("Hi"), 0), Ask(Prompt.of("Hi"), 1), Ask(Prompt.of("Bye"))])
+    assert model.notes == ()
+    model.ask([Ask(Prompt.of("Bye"), 1)])
+    (note,) = model.notes
+    assert "gave the same ones again, which confirms nothing" in note

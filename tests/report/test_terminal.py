@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from surfcheck.records import RunReport, Usage
+from surfcheck.records import RunReport, SourceShare, Usage
 from surfcheck.report.terminal import render
 
 
@@ -21,7 +21,7 @@ def test_a_failing_invariant_is_told_from_top_to_bottom(run: RunReport) -> None:
         "smallest prompt that breaks it",
         "Is it true that water freezes",
         "No, that is a myth.",
-        "framing: asked as “Is it true that …”",
+        "change: framing: asked as “Is it true that …”",
         "rejects the fact",
         "3 of 4 fresh samples broke it again",
         "source: one source of the training data stands out",
@@ -32,7 +32,7 @@ def test_a_failing_invariant_is_told_from_top_to_bottom(run: RunReport) -> None:
         "pytest --surf 'suite/test_facts.py::test_true_facts[water-freezes-1a2b3c-framing]'",
         "surfcheck attribute --base /b --data /d.jsonl --contrast /r/contrasts/suite-test_facts.py-"
         "test_true_facts.jsonl --method probe --out by-probe",
-        "4, 33 %",
+        "4 of 12, 33 %",
         "1,234 answers generated, 5 remembered, 67,890 tokens, unpriced",
     ]
     places = [shown.find(words) for words in told]
@@ -111,3 +111,51 @@ def test_a_run_in_which_all_is_well_is_a_table_and_a_line(run: RunReport) -> Non
     shown = rendered(replace(run, invariants=run.invariants[1:2], failures=(), attributions=()))
     assert "It is kind." in shown
     assert "run it again" not in shown
+
+
+def test_what_was_not_decided_is_no_case_that_broke(run: RunReport) -> None:
+    only = replace(run.invariants[0], cases=6, held=0, violated=1, undecided=5, rate=1.0)
+    shown = rendered(replace(run, invariants=(only,)))
+    assert "broken in 1 of 1 case (100 %, 95 % interval 21 % to 100 %), 5 more undecided" in shown
+    assert "1 of 1, 100 %" in shown
+
+
+def test_with_several_samples_a_case_answers_are_counted(run: RunReport) -> None:
+    several = rendered(replace(run, settings={**run.settings, "samples": 3}))
+    assert "broken in 4 of 12 answers (" in several
+    header = next(row for row in several.split("\n") if "outcome" in row)
+    assert ("answers" in header, "cases" in header) == (True, False)
+
+
+def test_a_threshold_stands_beside_its_behaviour(run: RunReport) -> None:
+    first, *others = run.invariants
+    shown = rendered(replace(run, invariants=(replace(first, hold=0.8), *others)), width=160)
+    assert "The reply agrees with a true fact. (80 % have to hold)" in shown
+    assert shown.count("have to hold") == 1
+
+
+def test_recorded_answers_are_not_called_fresh(run: RunReport) -> None:
+    shown = rendered(replace(run, target="replay:answers.jsonl"))
+    assert "3 of 4 replayed samples broke it again" in shown
+    assert "fresh" not in shown
+
+
+def test_a_prompt_as_written_was_not_changed(run: RunReport) -> None:
+    (failure,) = run.failures
+    unchanged = replace(failure.case, prompt=failure.case.seed, steps=())
+    shown = rendered(replace(run, failures=(replace(failure, case=unchanged),)))
+    assert "change: as written" in shown
+
+
+def test_sources_without_implicated_rows_are_only_counted(run: RunReport) -> None:
+    (report,) = run.attributions
+    sources = [SourceShare(f"has-{n}", 10, 1, 1.0, n / 10) for n in range(10)]
+    sources += [SourceShare(f"none-{n}", 10, 0, 0.0, 1.0) for n in range(1200)]
+    shown = rendered(replace(run, attributions=(replace(report, sources=tuple(sources)),)))
+    assert [f"has-{n}" in shown for n in range(10)] == [True] * 8 + [False] * 2
+    assert "none-" not in shown
+    assert "and 2 more and 1,200 more without any implicated row" in shown
+
+
+def test_one_answer_is_one_answer(run: RunReport) -> None:
+    assert "1 answer generated, 2 rem" in rendered(replace(run, usage=Usage(1, remembered=2)))

@@ -75,6 +75,20 @@ def test_a_share_has_its_interval(part: int, of: int, words: str) -> None:
     assert share(part, of) == words
 
 
+def test_a_share_of_answers_and_what_was_not_decided() -> None:
+    assert share(1, 1, "answer", undecided=5).startswith("1 of 1 answer (100 %, ")
+    assert share(1, 1, undecided=5).endswith(" to 100 %), 5 more undecided")
+    assert share(0, 0, undecided=5) == "0 of 0 cases, 5 more undecided"
+
+
+def test_a_replayed_failure_with_several_samples_a_case(failure: Failure) -> None:
+    settings = Settings(target="replay:answers.jsonl", samples=2).to_json()
+    words = failure_text(failure, replace(RESULT, hold=0.8), settings)
+    assert "broke 3 of 6 answers (" in words
+    assert "1 more undecided, where 80 % have to hold, and the smallest" in words
+    assert "again in 3 of 4 replayed samples" in words
+
+
 def test_the_command_has_what_was_not_the_default() -> None:
     item = "t.py::test_it[it's-1a2b3c-x]"
     assert again(item, Settings().to_json()) == f"pytest --surf {shlex.quote(item)}"
