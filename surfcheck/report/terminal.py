@@ -48,7 +48,7 @@ from surfcheck.report.text import (
 )
 
 TOP_ROWS = 10
-MOST_UNASKED = 10
+MOST_UNASKED = 3
 MOST_SOURCES = 8
 
 _THEME = Theme(
@@ -89,7 +89,7 @@ def show(run: RunReport, console: Console) -> None:
             console.print(Text(f"asked with {line(json.dumps(run.parameters))}", "surf.quiet"))
         console.print(_usage(run.usage))
         if run.unasked:
-            console.print(_unasked(run.unasked))
+            console.print(_unasked(run.unasked), soft_wrap=True)
         if run.settings.get("report"):
             place = line(str(run.settings["report"]), 1000)
             console.print(Text(f"written to {place}", "surf.quiet"), soft_wrap=True)
