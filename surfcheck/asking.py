@@ -65,6 +65,7 @@ class Asking:
         self._run, self._processes = share.run or uuid.uuid4().hex, share.processes
         self._open = ExitStack()
         self._closed = False
+        self._looked_up: set[str] = set()
 
     def close(self) -> None:
         """Cancel what nobody waits for and let go of the memory; nothing is asked after this."""
@@ -111,19 +112,29 @@ class Asking:
         """The same judges, who count for themselves how far they agree."""
         return Panel(self.judges, seed=self._settings.seed)
 
+    def note(self, *notices: str) -> None:
+        """Add these, each once."""
+        for notice in notices:
+            if notice not in self.notices:
+                self.notices.append(notice)
+
     def take_notes(self) -> None:
         """What there is to say by now of the models that were asked."""
         asked = (self.target, self.baseline, *(self.judges if self.judged else ()))
-        notes = [note for model in asked for note in model.notes]
-        self.notices += [note for note in dict.fromkeys(notes) if note not in self.notices]
+        for model in asked:
+            self.note(*model.notes)
 
     def check_calibrated(self, rubric: Rubric) -> None:
         """Say so, once, if the judges were never held against a person's labels."""
         spec = self.panel.spec
         keys = (judge_key(spec, rubric), judge_key(spec))
-        if self.calibrated and all(known(self._home(), key) is None for key in keys):
+        if not self.calibrated or keys[0] in self._looked_up:
+            return
+        never = all(known(self._home(), key) is None for key in keys)
+        self._looked_up.add(keys[0])  # the file is read once a rubric, not once an answer
+        if never:
             self.calibrated = False
-            self.notices.append(
+            self.note(
                 f"The judge {spec} was never calibrated against a person's labels: surfcheck judge "
                 f"calibrate --labels FILE --rubric FILE --judge {spec}"
             )
@@ -144,8 +155,9 @@ class Asking:
         from surfcheck.models import Budget, Engine, Memory  # noqa: PLC0415 (heavy)
 
         s, shared = self._settings, self.memory
-        limited = (s.max_calls, s.max_tokens, s.max_usd) != (None, None, None)
-        if shared is None and limited and self._processes > 1:  # they share one budget all the same
+        if (
+            shared is None and s.limited and self._processes > 1
+        ):  # they share one budget all the same
             shared = self._open.enter_context(Memory(self._home() / "budget.sqlite", "auto"))
         budget = Budget(
             calls=s.max_calls, tokens=s.max_tokens, usd=s.max_usd, memory=shared, run=self._run

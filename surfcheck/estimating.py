@@ -15,11 +15,9 @@ from surfcheck.cases import CALL_BUDGET, Effort, Item
 from surfcheck.check import FRESH_SAMPLES
 from surfcheck.fixtures import asks
 from surfcheck.jsonable import Record
+from surfcheck.records.conversation import CHARACTERS_A_TOKEN
 from surfcheck.report.text import plural
 from surfcheck.roles import Ask
-
-CHARACTERS_A_TOKEN = 4
-"""In English, about; the provider's own count stands in the report of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def estimate(items: Sequence[Item], models: Asking, effort: Effort, *, judges: i
     first = list(dict.fromkeys(_first_rounds(items, models, effort)))
     asked = [models.target, *([models.baseline] if models.baseline.spec else [])]
     calls = [len(first) - model.known(first) for model in asked]
-    characters = sum(len(m.content) for ask in first for m in ask.prompt.messages)
+    characters = sum(ask.prompt.characters for ask in first)
     share = sum(calls) / len(first) if first else 0.0
     return Estimate(
         items=len(items),

@@ -187,5 +187,4 @@ def asks(prompts: Iterable[Prompt], samples: range, system: str | None) -> tuple
 def _cost(response: Response) -> Usage:
     if response.remembered:
         return Usage(remembered=1)
-    tokens = (response.prompt_tokens or 0) + (response.completion_tokens or 0)
-    return Usage(calls=1, tokens=tokens, usd=response.usd)
+    return Usage(calls=1, tokens=response.tokens, usd=response.usd)

@@ -21,7 +21,6 @@ def gather(
     order: Mapping[str, int],
     folder: Path,
     complete: bool,
-    calibrated: bool,
 ) -> RunReport:
     """The run; of one that is not `complete`, with the items that were not asked."""
     ordered = sorted(results, key=lambda r: order.get(r.item, len(order)))
@@ -38,7 +37,7 @@ def gather(
         attributions=(),
         usage=sum((r.usage for r in ordered if r.usage is not None), Usage()),
         parameters=next((r.parameters for r in ordered if r.parameters is not None), None),
-        judges=_judges(ordered, settings, calibrated),
+        judges=_judges(ordered, settings),
         comparison=_comparison(ordered, settings),
         unasked=unasked,
     )
@@ -79,16 +78,14 @@ def _invariant(items: Sequence[ItemResult], *, short: bool) -> InvariantResult:
     )
 
 
-def _judges(
-    results: Sequence[ItemResult], settings: Settings, calibrated: bool
-) -> dict[str, Any] | None:
+def _judges(results: Sequence[ItemResult], settings: Settings) -> dict[str, Any] | None:
     if settings.judge is None:
         return None
     found = [Agreement.from_json(r.agreement) for r in results if r.agreement is not None]
     whole = sum(found, Agreement())
     return {
         "models": settings.judge,
-        "calibrated": calibrated,
+        "calibrated": all(r.calibrated for r in results),
         "exchanges": whole.exchanges,
         "unanimous": whole.rate,
         "alpha": whole.alpha,

@@ -26,7 +26,7 @@ from surfcheck.fixtures import Judging, Target
 from surfcheck.gathering import undecided
 from surfcheck.invariants import MARK, PERTURBATION, Invariant
 from surfcheck.outcomes import Fault, Inconclusive, Violated, properties, show_as_error
-from surfcheck.perturb import Variation, unfrozen
+from surfcheck.perturb import unfrozen
 from surfcheck.records import ItemResult, Prompt, RunReport
 from surfcheck.report.progress import bar, lines
 from surfcheck.report.terminal import render
@@ -202,7 +202,6 @@ class SurfRun:
         wants = [
             freezing.Want(Path(written.suite), item.prompt.text, written, whole=False)
             for item in items
-            if isinstance(item.perturbation, Variation)
             for written in unfrozen(item.perturbation, item.prompt)
         ]
         if not wants or self._settings.estimate:

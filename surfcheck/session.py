@@ -149,8 +149,7 @@ class Session:
             ahead.done(item, target)
         result = _never_asked(result, target, judging)
         self.models.take_notes()
-        for notice in result.notices:
-            self._note(notice)
+        self._note(*result.notices)
         for judge, why in judging.missing.items():
             self._note(f"The judge {judge} could not always be asked, the others decided: {why}")
         told, self._told = self._told, len(self.notices)
@@ -160,6 +159,7 @@ class Session:
             notices=tuple(self.notices[told:]),
             parameters=target.last.parameters if target.last is not None else None,
             agreement=judging.agreement,
+            calibrated=self.models.calibrated,
         )
 
     def _note_too_few(self, item: Item) -> None:
@@ -170,9 +170,8 @@ class Session:
                 f"nothing is shown over {len(self._planned)} items; give more --surf-samples"
             )
 
-    def _note(self, notice: str) -> None:
-        if notice not in self.notices:
-            self.notices.append(notice)
+    def _note(self, *notices: str) -> None:
+        self.models.note(*notices)
 
     def _note_unfrozen(self, item: Item) -> None:
         suite = item.test.partition("::")[0]
@@ -201,8 +200,7 @@ class Session:
         models, s = self.models, self.settings
         asked = [models.target, *([models.baseline] if s.baseline is not None else [])]
         # Under a ceiling what is bought is finished: nothing is spent on later items.
-        limited = (s.max_calls, s.max_tokens, s.max_usd) != (None, None, None)
-        window = 0 if limited else WINDOW * s.concurrency
+        window = 0 if s.limited else WINDOW * s.concurrency
         return Ahead(items, asked, models, self._effort, window=window)
 
     @property
@@ -225,7 +223,7 @@ class Session:
     def add(self, result: ItemResult) -> None:
         """An item is done; one that ran again counts by its last result."""
         self._results[result.item] = result
-        self.notices.extend(n for n in result.notices if n not in self.notices)
+        self._note(*result.notices)
 
     def finish(
         self, order: Mapping[str, int], *, attribute: bool, complete: bool = True
@@ -238,10 +236,9 @@ class Session:
         if not self._results:
             return None
         folder = self._report_folder()
-        never = any("was never calibrated" in notice for notice in self.notices)
         run = gather(
             list(self._results.values()), self.settings, order=order, folder=folder,
-            complete=complete, calibrated=not never,
+            complete=complete,
         )  # fmt: skip
         run = replace(run, settings={**run.settings, **self._root})
         self._note_gaps(run)

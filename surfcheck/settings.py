@@ -63,6 +63,11 @@ class Settings:
     no_attribution: bool = False
     """Do not ask the attribution engine after a failing run."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a ceiling on calls, tokens or dollars."""
+        return (self.max_calls, self.max_tokens, self.max_usd) != (None, None, None)
+
     def to_json(self) -> dict[str, Any]:
         """Every field by name."""
         return asdict(self)

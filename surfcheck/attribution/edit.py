@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 from array import array
 from bisect import bisect_left
@@ -24,6 +23,7 @@ from typing import IO, Any, Literal
 from surfcheck.attribution import corpus
 from surfcheck.attribution.corpus import WholeRow
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
+from surfcheck.files import output
 from surfcheck.jsonable import Record
 from surfcheck.roles import Progress, silent
 
@@ -103,9 +103,8 @@ def edit(
     if control is not None:
         rows = _drawn(table, rows, control, random.Random(seed), frozenset(sources))
     ids = list(table.numbers)
-    edited = tuple(ids[row] for row in rows)
-    total = len(ids)
-    with _replacing(path) as file:
+    edited, total = tuple(ids[row] for row in rows), len(ids)
+    with _packed(path) as file:
         _write(file, data, frozenset(edited), action, total, progress)
     left = total - len(rows) if action == "drop" else total
     by_source = dict(Counter(table.sources[row] for row in rows).most_common())
@@ -273,25 +272,14 @@ def _matched(
 
 
 @contextmanager
-def _replacing(out: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """A file that takes the place of `out` once the context has ended well."""
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("wb") as file:
-                if out.name.endswith(".gz"):  # no name and no time: the same rows, the same bytes
-                    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                        yield packed
-                else:
-                    yield file
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        reason = f"{out}: can't be written ({error.strerror})"
-        raise InfrastructureError(f"{reason}; make room or name another file") from None
+def _packed(out: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """The output, packed if its name says so."""
+    with output(out) as file:
+        if out.name.endswith(".gz"):  # no name and no time: the same rows, the same bytes
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                yield packed
+        else:
+            yield file
 
 
 def _write(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from surfcheck.errors import DataError, InfrastructureError, UsageError
+from surfcheck.files import write_whole
 from surfcheck.jsonable import Record
 from surfcheck.judge import rules
 from surfcheck.judge.rubric import Rubric
@@ -277,14 +277,12 @@ def remember(folder: Path, key: str, calibration: Calibration) -> None:
     from filelock import FileLock  # noqa: PLC0415 (40 ms, which a run has no use for)
 
     path = folder / FILE
-    part = path.with_name(f"{FILE}.{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             judges = {**_remembered(path), key: calibration.to_json()}
             text = json.dumps({"schema": _SCHEMA, "judges": judges}, indent=2, ensure_ascii=False)
-            part.write_text(text + "\n", encoding="utf-8")
-            part.replace(path)
+            write_whole(path, text + "\n")
     except OSError as error:
         raise InfrastructureError(
             f"{path} can't be written: {error.strerror}; the calibration is not remembered"

@@ -215,7 +215,7 @@ class Engine:
         """One call, counted before and after."""
         budget = self.budget if self.budget is not None and self.budget.limited else None
         if budget is not None:
-            expected = sum(len(message.content) for message in ask.prompt.messages) // 4
+            expected = ask.prompt.about_tokens
             await self.aside(partial(budget.begin, expected))
         try:
             reply = await self._call(lane, provider, ask, parameters, terms)
@@ -227,7 +227,7 @@ class Engine:
         usd = reply.usd
         if usd is None and terms.price is not None:
             usd = terms.price.of(reply)
-        tokens = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+        tokens = reply.tokens
         self.count(Usage(calls=1, tokens=tokens, usd=usd))
         if budget is not None:
             await self.aside(partial(budget.end, tokens, usd), always=True)

@@ -31,3 +31,28 @@ class LoadedModel(Model, Protocol):
 
         A model that answers in batches on this machine does nothing here.
         """
+
+
+class Around:
+    """What passes through unchanged where one model stands around another."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+
+    @property
+    def spec(self) -> str:
+        """The model's."""
+        return self._model.spec
+
+    @property
+    def identity(self) -> str:
+        """The model's."""
+        return self._model.identity
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The model's."""
+        return self._model.notes
+
+    def expect(self, asks: Sequence[Ask], then: Then | None = None) -> None:
+        """Nothing: a model that is asked in batches has nothing to begin early."""

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from surfcheck.errors import InfrastructureError, ModelError
 from surfcheck.models.database import Database
-from surfcheck.models.loaded import LoadedModel, Then
+from surfcheck.models.loaded import Around, LoadedModel
 from surfcheck.models.owner import Owner
 from surfcheck.models.remembered import COLUMNS, Remembered
 from surfcheck.records import Response
@@ -201,35 +201,18 @@ class Memory:
         return self.mode == "auto" and connection.execute(known, (key,)).fetchone() is not None
 
 
-class Remembering:
+class Remembering(Around):
     """A model that is asked only what memory doesn't know."""
 
     def __init__(self, model: LoadedModel, memory: Memory) -> None:
-        self._model, self._memory = model, memory
-
-    @property
-    def spec(self) -> str:
-        """The model's."""
-        return self._model.spec
-
-    @property
-    def identity(self) -> str:
-        """The model's."""
-        return self._model.identity
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The model's."""
-        return self._model.notes
+        super().__init__(model)
+        self._memory = memory
 
     def known(self, asks: Sequence[Ask]) -> int:
         """How many of these memory can answer."""
         if self._memory.mode in ("off", "record"):
             return 0
         return len(self._memory.read([self._key(ask) for ask in asks]))
-
-    def expect(self, asks: Sequence[Ask], then: Then | None = None) -> None:
-        """Nothing: a model that is asked in batches has nothing to begin early."""
 
     def ask(self, asks: Sequence[Ask]) -> list[Response]:
         """One response an ask, in order; `remembered` on those that weren't asked for.

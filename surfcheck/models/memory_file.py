@@ -11,13 +11,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
-from surfcheck.errors import InfrastructureError, UsageError
+from surfcheck.errors import UsageError
+from surfcheck.files import output
 from surfcheck.jsonable import Record
 from surfcheck.models.database import Damaged, Database
 from surfcheck.models.owner import Owner
@@ -163,13 +164,14 @@ def export(
     with closing(database):
         with database.connection() as connection:
             _check_name(connection, model)
-        with _replacing(out) as file:
+        with output(out) as file:
             order = "model, prompt, parameters, sample"
             for kept, at in _answers(database, progress, model=model, order=order):
                 if kept.prompt is None:
                     left_out += 1
                     continue
-                file.write(json.dumps(_exported(kept, kept.prompt, at)) + "\n")
+                line = json.dumps(_exported(kept, kept.prompt, at)) + "\n"
+                file.write(line.encode())
                 rows += 1
                 models.add(kept.model)
     return Exported(rows, len(models), left_out)
@@ -221,20 +223,3 @@ def _exported(kept: Remembered, prompt: str, at: float | None) -> dict[str, Any]
         **{k: v for k, v in kept._asdict().items() if k not in ("prompt", "text")},
         "at": at,
     }
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[TextIO]:
-    """A file that takes the place of `out` once the context has ended well."""
-    partial = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                yield file
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise InfrastructureError(
-            f"{out}: can't be written ({error.strerror}); make room or name another file"
-        ) from None

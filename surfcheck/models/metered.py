@@ -6,31 +6,17 @@ from collections.abc import Sequence
 
 from surfcheck.models.budget import Budget
 from surfcheck.models.engine import Engine
-from surfcheck.models.loaded import LoadedModel, Then
+from surfcheck.models.loaded import Around, LoadedModel
 from surfcheck.records import Response, Usage
 from surfcheck.roles import Ask
 
 
-class Metered:
+class Metered(Around):
     """A LoadedModel whose answers an engine counts; it stands below memory, which is free."""
 
     def __init__(self, model: LoadedModel, engine: Engine) -> None:
-        self._model, self._engine = model, engine
-
-    @property
-    def spec(self) -> str:
-        """The model's."""
-        return self._model.spec
-
-    @property
-    def identity(self) -> str:
-        """The model's."""
-        return self._model.identity
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """The model's."""
-        return self._model.notes
+        super().__init__(model)
+        self._engine = engine
 
     def known(self, asks: Sequence[Ask]) -> int:
         """The model's."""
@@ -44,7 +30,7 @@ class Metered:
         budget, begun = self._engine.budget or Budget(), 0
         try:
             for ask in asks:
-                budget.begin(sum(len(message.content) for message in ask.prompt.messages) // 4)
+                budget.begin(ask.prompt.about_tokens)
                 begun += 1
             responses = self._model.ask(asks)
         except BaseException:
@@ -52,10 +38,6 @@ class Metered:
                 budget.give_back()
             raise
         for response in responses:
-            tokens = (response.prompt_tokens or 0) + (response.completion_tokens or 0)
-            self._engine.count(Usage(calls=1, tokens=tokens, usd=None))
-            budget.end(tokens, None)
+            self._engine.count(Usage(calls=1, tokens=response.tokens, usd=None))
+            budget.end(response.tokens, None)
         return responses
-
-    def expect(self, asks: Sequence[Ask], then: Then | None = None) -> None:
-        """Nothing: its batches are asked when they are needed."""

@@ -37,6 +37,11 @@ class Reply:
     usd: float | None = None
     """Price, where the provider says it."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out, as far as they are known."""
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
 
 class Provider(Protocol):
     """Answers one ask at a time, as many at once as it is called."""

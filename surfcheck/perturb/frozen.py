@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from surfcheck.errors import DataError, InfrastructureError
+from surfcheck.files import write_whole
 from surfcheck.jsonable import Record
 
 BY_HAND = "by hand"
@@ -139,12 +139,10 @@ def read(path: Path) -> tuple[Rewrite, ...]:
 def write(path: Path, rewrites: Iterable[Rewrite]) -> None:
     """Put these in place of the file, all or none. Raises InfrastructureError."""
     rows = (json.dumps(rewrite.to_json(), ensure_ascii=False) for rewrite in rewrites)
-    content = "".join(f"{row}\n" for row in rows).encode()
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    text = "".join(f"{row}\n" for row in rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise InfrastructureError(
             f"{path}: can't be written ({error.strerror}); make its folder writable"

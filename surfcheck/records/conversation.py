@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args
 
 from surfcheck.jsonable import Record
 
+CHARACTERS_A_TOKEN = 4
+"""In English, about."""
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -52,6 +55,16 @@ class Prompt(Record):
         """The last turn's text: what perturbations change."""
         return self.messages[-1].content
 
+    @property
+    def about_tokens(self) -> int:
+        """Tokens in English, about; the provider's own count stands in the report of a run."""
+        return self.characters // CHARACTERS_A_TOKEN
+
+    @property
+    def characters(self) -> int:
+        """Length of all turns."""
+        return sum(len(message.content) for message in self.messages)
+
     def with_text(self, text: str) -> Prompt:
         """The same conversation with another last turn."""
         return Prompt((*self.messages[:-1], Message(self.messages[-1].role, text)))
@@ -88,3 +101,8 @@ class Response(Record):
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out, as far as they are known."""
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)

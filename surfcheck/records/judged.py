@@ -171,6 +171,8 @@ class ItemResult(Record):
     agreement: dict[str, Any] | None = None
     """How far the judges agreed on it, `judge.panel.Agreement` as JSON."""
 
+    calibrated: bool = True
+    """Whether the judges were known, by then, for every rubric that was used."""
     hold: float = 1.0
     """Share of the answers that had to hold."""
     stopped: bool = False

@@ -7,13 +7,13 @@ terminal or an encoding.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from surfcheck.errors import DataError, MismatchError
+from surfcheck.files import write_whole
 from surfcheck.jsonable import Record
 from surfcheck.records import AttributionReport, Contrast, Exchange, RunReport
 
@@ -30,7 +30,7 @@ def write_run(folder: Path, run: RunReport, exchanges: Iterable[Exchange]) -> No
         {"schema": AttributionReport.schema, **report.to_json()} for report in run.attributions
     ]
     whole = {"schema": RunReport.schema, **run.to_json(), "attributions": attributions}
-    _write(folder / RUN, json.dumps(whole, indent=2) + "\n")
+    write_whole(folder / RUN, json.dumps(whole, indent=2) + "\n")
 
 
 def contrast_file(folder: Path, test: str) -> Path:
@@ -93,13 +93,4 @@ def _read(path: Path) -> str:
 
 def _write_rows(path: Path, rows: Iterable[Record]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, "".join(json.dumps(row.to_json()) + "\n" for row in rows))
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="ascii")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, "".join(json.dumps(row.to_json()) + "\n" for row in rows))
