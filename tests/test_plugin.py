@@ -89,41 +89,42 @@ def test_ids_are_the_same_with_and_without_surf(suite) -> None:
     assert ids(collected[0]) == ids(collected[1])
 
 
+AXES = """
+import pytest
+from changes import shout
+from surfcheck import invariant
+
+@pytest.fixture(params=["Is it hot?", "Is it so?"])
+def prompt(request): return request.param
+
+@pytest.fixture
+def opened(): opens.append(1)
+
+opens = []
+
+class TestAll:
+    @pytest.mark.usefixtures("opened")
+    @pytest.mark.parametrize("perturbation", ["mine"])
+    @pytest.mark.parametrize(("language", "tone"), [("en", "calm and friendly"), ("de", 3)])
+    @invariant(shout)
+    def test_it(self, prompt, language, tone, perturbation, target, tmp_path):
+        assert prompt.lower() in ("is it hot?", "is it so?")
+        assert perturbation == "mine"
+        assert target(prompt).text
+        assert opens and tmp_path.exists()
+
+@invariant()
+class TestMarked:
+    def test_that(self, prompt, target, expected="Yes."):
+        assert target(prompt).text == expected
+
+@pytest.mark.parametrize("text", ["left as it is", "x" * 30])
+def test_of_somebody_else(text): pass
+"""
+
+
 def test_several_axes_fixtures_and_classes_keep_working(folder) -> None:
-    folder.makepyfile(
-        """
-        import pytest
-        from changes import shout
-        from surfcheck import invariant
-
-        @pytest.fixture(params=["Is it hot?", "Is it so?"])
-        def prompt(request): return request.param
-
-        @pytest.fixture
-        def opened(): opens.append(1)
-
-        opens = []
-
-        class TestAll:
-            @pytest.mark.usefixtures("opened")
-            @pytest.mark.parametrize("perturbation", ["mine"])
-            @pytest.mark.parametrize(("language", "tone"), [("en", "calm and friendly"), ("de", 3)])
-            @invariant(shout)
-            def test_it(self, prompt, language, tone, perturbation, target, tmp_path):
-                assert prompt.lower() in ("is it hot?", "is it so?")
-                assert perturbation == "mine"
-                assert target(prompt).text
-                assert opens and tmp_path.exists()
-
-        @invariant()
-        class TestMarked:
-            def test_that(self, prompt, target, expected="Yes."):
-                assert target(prompt).text == expected
-
-        @pytest.mark.parametrize("text", ["left as it is", "x" * 30])
-        def test_of_somebody_else(text): pass
-        """
-    )
+    folder.makepyfile(AXES)
     result = folder.runpytest_inprocess("--surf", "-v")
     result.assert_outcomes(passed=8)
     assert [line.split(" PASSED")[0].partition("::")[2] for line in ids(result)] == [

@@ -34,7 +34,11 @@ def test_a_run_fails_reports_and_is_written(suite, run, latest) -> None:
     assert [f["item"] for f in report["failures"]] == [SHOUT_WATER, SHOUT_ICE]
     assert report["attributions"] == []
     assert report["usage"]["usd"] is None
-    folder = Path(report["settings"]["report"])
+
+
+def test_a_run_keeps_its_exchanges(suite, run, latest) -> None:
+    run("--surf")
+    folder = Path(latest()["settings"]["report"])
     exchanges = [json.loads(row) for row in (folder / "exchanges.jsonl").read_text().splitlines()]
     assert len(exchanges) == 10 + 2 * 4
     assert exchanges[0] == {
@@ -49,6 +53,10 @@ def test_a_run_fails_reports_and_is_written(suite, run, latest) -> None:
     }
     assert (suite.path / ".surfcheck/.gitignore").read_text() == "*\n"
     assert not list(suite.path.glob(".surfcheck/**/*.part"))
+
+
+def test_a_run_shows_what_failed(suite, run) -> None:
+    result = run("--surf")
     result.stdout.fnmatch_lines(
         [
             "*_ test_agrees[[]is-water-wet-a75a81-shout[]] _*",
