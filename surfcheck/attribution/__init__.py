@@ -72,8 +72,8 @@ def attribute_run(
 ) -> tuple[AttributionReport, ...]:
     """One report a failing test, in the order of the failures."""
     library = open_data(base=base, data=data, index=index, cache=cache, progress=progress)
-    from surfcheck.attribution import engine  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution import runs  # noqa: PLC0415 (torch: 2 s)
 
-    return engine.attribute_run(
+    return runs.attribute_run(
         library, exchanges, failures, method=method, seed=seed, progress=progress
     )

@@ -1,4 +1,4 @@
-"""The three verbs of the room: open the data, ask one behaviour, ask all that failed in a run."""
+"""Two verbs of the room: open the data, and ask it one behaviour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from surfcheck.attribution import contrasts as from_run
 from surfcheck.attribution import corpus, text
 from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.conditional import conditional
@@ -23,7 +22,7 @@ from surfcheck.attribution.probe import Scores, bank, probe
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import UsageError
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
-from surfcheck.records import AttributionReport, Contrast, Exchange, Failure
+from surfcheck.records import AttributionReport, Contrast
 from surfcheck.roles import Progress, silent
 
 METHODS: dict[str, Callable[[Evidence, Rows], Scores]] = {
@@ -168,21 +167,3 @@ def _precision(scores: Scores, ids: Sequence[str], truth: frozenset[str]) -> tup
         )
     guilty = np.array([i in truth for i in ids])
     return float(average_precision_score(guilty, scores)), float(guilty.mean())
-
-
-def attribute_run(
-    library: Library,
-    exchanges: Sequence[Exchange],
-    failures: Sequence[Failure],
-    *,
-    method: str,
-    seed: int,
-    progress: Progress = silent,
-) -> tuple[AttributionReport, ...]:
-    """See `surfcheck.attribution.attribute_run`."""
-    reports = []
-    for test in dict.fromkeys(failure.test for failure in failures):
-        found = from_run.of_test(test, exchanges, failures, seed=seed)
-        report = attribute(library, found, method=method, seed=seed, progress=progress).report
-        reports.append(replace(report, test=test))
-    return tuple(reports)
