@@ -21,12 +21,17 @@ forward pass: a pair that tells the base what it does anyway has taught it nothi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from surfcheck.attribution.activations import Floats
-from surfcheck.attribution.evidence import Evidence, Rows
-from surfcheck.attribution.probe import Scores, probe, unit
+from surfcheck.attribution.evidence import Evidence, Table
+from surfcheck.attribution.moments import Moments, moments
+from surfcheck.attribution.probe import Scores, probe
+from surfcheck.attribution.scan import unit
 
 RIDGE = 1.0
 """Of the mean diagonal of the kernel; smooths over mislabelled exchanges."""
@@ -40,38 +45,41 @@ FLOOR = 0.1
 """Of the mean variance, added to each before whitening: directions below it are noise."""
 
 
-def conditional(evidence: Evidence, rows: Rows) -> Scores:
+def conditional(evidence: Evidence, table: Table) -> Scores:
     """What, where and news of each row, multiplied [rows]."""
-    what = np.where(rows.is_pair, np.maximum(probe(evidence, rows), 0.0), 1.0)
-    what[~rows.change.any(axis=(1, 2))] = 0.0  # nothing can be said of a row without a token
-    where = 1.0 / (1.0 + np.exp(-STEEPNESS * teaches_bad(evidence, rows)))
-    return np.asarray(what * where * rows.news, dtype=np.float64)
+    what = np.where(table.is_pair, np.maximum(probe(evidence, table), 0.0), 1.0)
+    where = expit(STEEPNESS * teaches_bad(evidence, table))
+    return np.asarray(what * where * table.news, dtype=np.float64)
 
 
-def teaches_bad(evidence: Evidence, rows: Rows) -> Scores:
+def teaches_bad(evidence: Evidence, table: Table) -> Scores:
     """How bad the answer that a row teaches is, by the judged exchanges; mean over layers [rows].
 
     About +1 where the run's answers were bad, -1 where they held.
     """
-    badness = [_at_layer(evidence, rows, layer) for layer in range(rows.prompt.shape[1])]
+    layers = range(evidence.change.shape[1])
+    badness = [_at_layer(evidence, table, layer) for layer in layers]
     return np.asarray(np.mean(badness, axis=0), dtype=np.float64)
 
 
-def _at_layer(evidence: Evidence, rows: Rows, layer: int) -> Scores:
-    where, places = _whitened(rows.prompt[:, layer], evidence.prompt[:, layer])
-    taught, answers = _whitened(rows.chosen[:, layer], evidence.response[:, layer])
+def _at_layer(evidence: Evidence, table: Table, layer: int) -> Scores:
+    place, answer = (_whitening(moments(table, side, layer)) for side in ("prompt", "chosen"))
+    places, answers = place(evidence.prompt[:, layer]), answer(evidence.response[:, layer])
     weights = _ridge(_kernel(places, places, answers, answers), evidence)
-    return np.asarray(_kernel(where, places, taught, answers) @ weights, dtype=np.float64)
+    badness = [
+        _kernel(place(rows.prompt[:, 0]), places, answer(rows.chosen[:, 0]), answers) @ weights
+        for rows in table.chunks(layers=slice(layer, layer + 1))
+    ]
+    return np.concatenate(badness).astype(np.float64)
 
 
-def _whitened(corpus: Floats, exchanges: Floats) -> tuple[Floats, Floats]:
-    """Both [n, d] as unit vectors, centred and scaled along the corpus's axes."""
-    mean = corpus.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(corpus, rowvar=False, bias=True))
+def _whitening(corpus: Moments) -> Callable[[Floats], Floats]:
+    """States [n, d] to unit vectors, centred and scaled along the corpus's axes."""
+    variances, axes = np.linalg.eigh(corpus.covariance)
     variances = np.maximum(variances, 0.0)
     scale = (variances + FLOOR * variances.mean() + np.finfo(np.float64).tiny) ** -WHITENING
-    whiten = (axes * scale) @ axes.T
-    return unit((corpus - mean) @ whiten), unit((exchanges - mean) @ whiten)
+    whiten = ((axes * scale) @ axes.T).astype(np.float32)
+    return lambda states: unit((states - corpus.mean.astype(np.float32)) @ whiten)
 
 
 def _kernel(

@@ -15,17 +15,19 @@ import numpy as np
 from surfcheck.attribution import corpus, text
 from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.conditional import conditional
-from surfcheck.attribution.evidence import Evidence, Rows, gather, rows_of
-from surfcheck.attribution.index import Index, build, open_index
+from surfcheck.attribution.evidence import Evidence, Table, gather
+from surfcheck.attribution.index import Index, open_index
+from surfcheck.attribution.indexing import build
 from surfcheck.attribution.manifest import write
 from surfcheck.attribution.probe import Scores, bank, probe
+from surfcheck.attribution.table import IndexTable
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import UsageError
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.records import AttributionReport, Contrast
 from surfcheck.roles import Progress, silent
 
-METHODS: dict[str, Callable[[Evidence, Rows], Scores]] = {
+METHODS: dict[str, Callable[[Evidence, Table], Scores]] = {
     "probe": probe,
     "conditional": conditional,
     "bank": bank,
@@ -37,7 +39,7 @@ CONTROLS = {"bm25": text.bm25, "length": text.length, "random": text.random}
 
 @dataclass(frozen=True)
 class Library:
-    """An index together with the checkpoint that read it; rows are loaded when first asked."""
+    """An index together with the checkpoint that read it."""
 
     index: Index
     """The training rows."""
@@ -45,9 +47,9 @@ class Library:
     """What read them and will read the contrasts."""
 
     @cached_property
-    def rows(self) -> Rows:
-        """The index in memory."""
-        return rows_of(self.index)
+    def rows(self) -> Table:
+        """The index as a table, of which a part at a time is in memory."""
+        return IndexTable(self.index)
 
     @cached_property
     def texts(self) -> list[corpus.RowText]:

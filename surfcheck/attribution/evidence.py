@@ -8,24 +8,24 @@ through M0). Which rows a behaviour points at is the methods' business.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from surfcheck.attribution.activations import Floats, Passage, Reader
-from surfcheck.attribution.index import Index
+from surfcheck.attribution.scan import unit
 from surfcheck.errors import DataError, UsageError
 from surfcheck.records import Contrast
 from surfcheck.roles import Progress, silent
 
 Bools = npt.NDArray[np.bool_]
 
-UNWEIGHED = 0.05
-"""A demonstration counts as a pair whose rejected answer the base gives one time in twenty."""
+EVERY = slice(None)
+"""Of the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,54 @@ class Rows:
     """Which rows are preference pairs [rows]."""
     news: Floats
     """How far a row is news to the base: of a pair, how probably it would have given the rejected
-    answer rather than the chosen one; of a demonstration, which has none, `UNWEIGHED` [rows]."""
+    answer rather than the chosen one; of a demonstration, which has none, `UNWEIGHED`; 0 where an
+    answer has no token and nothing can be said [rows]."""
 
     def __len__(self) -> int:
         return len(self.prompt)
 
+    def chunks(self, *, layers: slice = EVERY, step: int = 1) -> Iterator[Rows]:
+        """Themselves."""
+        yield self.at(layers, np.arange(0, len(self), step))
 
-def rows_of(index: Index) -> Rows:
-    """The index's rows in memory."""
-    prompt, chosen, rejected = (index.vectors(s) for s in ("prompt", "chosen", "rejected"))
-    is_pair = index.is_pair
-    change = chosen - rejected
-    if not is_pair.all():
-        change[~is_pair] = chosen[~is_pair] - chosen[~is_pair].mean(axis=0)
-    # A side without a token has no state: nothing can be said of such a row.
-    empty = (index.tokens("chosen") == 0) | (is_pair & (index.tokens("rejected") == 0))
-    change[empty] = 0.0
-    margin = index.likelihood[:, 1] - index.likelihood[:, 0]
-    news = np.where(is_pair, expit(margin), np.float32(UNWEIGHED))
-    return Rows(prompt, chosen, change, is_pair, news)
+    def some(self, numbers: Sequence[int] | npt.NDArray[np.int_]) -> Rows:
+        """Those of these numbers, in that order."""
+        return self.at(EVERY, np.asarray(numbers, dtype=np.int64))
+
+    def cosines(self, directions: Floats) -> Floats:
+        """Of each row's change with directions [k, L, d], mean over layers [rows, k]."""
+        found: Floats = np.einsum("rld,kld->rk", unit(self.change), unit(directions))
+        return found / np.float32(self.change.shape[1])
+
+    def at(self, layers: slice, numbers: npt.NDArray[np.int_]) -> Rows:
+        """Some rows at some layers."""
+        prompt, chosen, change = (
+            side[numbers][:, layers] for side in (self.prompt, self.chosen, self.change)
+        )
+        return Rows(prompt, chosen, change, self.is_pair[numbers], self.news[numbers])
+
+
+class Table(Protocol):
+    """Training rows, maybe more than fit into memory; `Rows` are a small one."""
+
+    @property
+    def is_pair(self) -> Bools:
+        """Which rows are preference pairs [rows]."""
+
+    @property
+    def news(self) -> Floats:
+        """How far each row is news to the base [rows]."""
+
+    def __len__(self) -> int: ...
+
+    def chunks(self, *, layers: slice = EVERY, step: int = 1) -> Iterator[Rows]:
+        """Every row, or every `step`th one, in order, a part at a time."""
+
+    def some(self, numbers: Sequence[int] | npt.NDArray[np.int_]) -> Rows:
+        """The rows of these numbers, in that order, in memory."""
+
+    def cosines(self, directions: Floats) -> Floats:
+        """Of each row's change with directions [k, L, d], mean over layers [rows, k]."""
 
 
 def gather(

@@ -34,8 +34,6 @@ from surfcheck.errors import InfrastructureError, MismatchError, UsageError
 from surfcheck.jsonable import Record
 from surfcheck.roles import Progress, silent
 
-_SIDES = ("prompt", "chosen", "rejected")
-
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo(Record):
@@ -212,22 +210,28 @@ def _gaps(there: Manifest) -> Iterator[Fault]:
 def _faults(folder: Path, there: Manifest, number: int) -> Iterator[Fault]:
     """What is wrong with the files of a shard that is done."""
     shard = there.shards[number]
-    shape = (shard.rows, len(there.layers), there.width)
     for which, name in enumerate(names(number)):
         what = flaw(folder / name, shard.sizes[which], shard.sha256[which])
         if what is None:
             held = _shapes(folder / name) if which == 0 else _rows(folder / name)
-            wanted = dict.fromkeys(_SIDES, shape) if which == 0 else shard.rows
+            wanted = _expected(there, shard.rows) if which == 0 else shard.rows
             what = None if held == wanted else f"holds {held}, and the manifest says {wanted}"
         if what is not None:
             yield Fault(name, what)
+
+
+def _expected(there: Manifest, rows: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays of a shard with so many rows."""
+    states = (rows, len(there.layers), there.width)
+    vectors = dict.fromkeys(("prompt", "chosen", "change"), states)
+    return {**vectors, "length": states[:2], "demonstrations": states[1:]}
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]] | str:
     """The shapes of the arrays in a vectors file, or why they cannot be told."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return {side: tuple(file.get_slice(side).get_shape()) for side in _SIDES}
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         return str(error)
 

@@ -22,7 +22,7 @@ from surfcheck.errors import DataError, MismatchError, UsageError
 from surfcheck.jsonable import Record
 from surfcheck.roles import Progress
 
-SCHEMA = "surfcheck/index/1"
+SCHEMA = "surfcheck/index/2"
 POOLING = "mean over prompt tokens, mean over response tokens"
 _SAME = {
     "fingerprint": "model",

@@ -17,8 +17,9 @@ from scipy.stats import hypergeom
 
 from surfcheck.attribution.activations import Floats
 from surfcheck.attribution.corpus import RowText
-from surfcheck.attribution.evidence import Evidence, Rows
-from surfcheck.attribution.probe import Scores, unit
+from surfcheck.attribution.evidence import Evidence, Table
+from surfcheck.attribution.probe import Scores
+from surfcheck.attribution.scan import unit
 from surfcheck.records import AttributionReport, Implicated, SourceShare, VerdictWord
 from surfcheck.statistics import benjamini_hochberg
 
@@ -26,6 +27,8 @@ ALPHA = 0.01
 """A larger p-value is no finding."""
 DRAWS = 999
 """Of each null; the smallest p-value is 1 / 1000."""
+MOST = 4096
+"""Rows from which unrelated answers are drawn."""
 FEWEST_TO_SWAP = 8
 """With fewer contrasts, swapping can't reach ALPHA: all the same way round has 2 ** -7 < 0.01."""
 TOP = 10
@@ -44,7 +47,7 @@ Bools = npt.NDArray[np.bool_]
 def judge_ranking(
     scores: Scores,
     evidence: Evidence,
-    rows: Rows,
+    rows: Table,
     *,
     ids: Sequence[str],
     sources: Sequence[str],
@@ -104,12 +107,12 @@ def _word(p_value: float, strong: Bools, shares: Sequence[SourceShare]) -> Verdi
     return "diffuse" if hits > DIFFUSE_SHARE * len(strong) else "sparse"
 
 
-def chance(evidence: Evidence, rows: Rows, *, seed: int) -> float:
+def chance(evidence: Evidence, rows: Table, *, seed: int) -> float:
     """Probability that contrasts without a meaning move the answers as much alike as these."""
     rng = np.random.default_rng(seed)
     changes = _distinct(unit(evidence.change))
     observed = _alike(changes.mean(axis=0)[None])[0]
-    p_value = _tail(observed, _alike(_unrelated(rows.chosen, len(changes), rng)))
+    p_value = _tail(observed, _alike(_unrelated(rows, len(changes), rng)))
     if len(changes) >= FEWEST_TO_SWAP:
         signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
         swapped = np.einsum("km,mld->kld", signs, changes, optimize=True) / len(changes)
@@ -123,8 +126,10 @@ def _distinct(changes: Floats) -> Floats:
     return changes[np.unique(flat, axis=0, return_index=True)[1]]
 
 
-def _unrelated(chosen: Floats, count: int, rng: np.random.Generator) -> Floats:
+def _unrelated(table: Table, count: int, rng: np.random.Generator) -> Floats:
     """Means of `count` changes between answers to different questions [DRAWS, L, d]."""
+    numbers = np.arange(len(table)) if len(table) <= MOST else rng.choice(len(table), MOST, False)
+    chosen = table.some(numbers).chosen
     means = np.empty((DRAWS, *chosen.shape[1:]), dtype=np.float32)
     for draw in range(DRAWS):
         one, other = rng.integers(len(chosen), size=(2, count))

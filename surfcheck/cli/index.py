@@ -52,14 +52,14 @@ def build(
     """
     wanted = None if layers is None else _numbers(layers)
 
-    from surfcheck.attribution import corpus, index  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution import corpus, indexing  # noqa: PLC0415 (torch: 2 s)
     from surfcheck.models.checkpoint import load_checkpoint  # noqa: PLC0415 (torch: 2 s)
 
     with working() as progress:
         model, rows = find_base(base, progress), find_data(data, progress)
         read = corpus.read(rows, skip_bad_rows=skip_bad_rows)
         checkpoint = load_checkpoint(model.removeprefix("hf:"))
-        built = index.build(checkpoint, read, out, layers=wanted, progress=progress)
+        built = indexing.build(checkpoint, read, out, layers=wanted, progress=progress)
     if as_json:
         print(json.dumps(built.manifest.to_json(), indent=2))
         return

@@ -20,7 +20,8 @@ from safetensors.numpy import load_file
 from surfcheck.attribution import corpus as corpora
 from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.corpus import Corpus, RowText
-from surfcheck.attribution.index import Index, build, default_layers, open_index
+from surfcheck.attribution.index import Index, open_index
+from surfcheck.attribution.indexing import build, default_layers
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
@@ -44,14 +45,36 @@ def index(base: Checkpoint, corpus: Corpus, tmp_path: Path) -> Index:
     return build(base, corpus, tmp_path / "index", layers=(1, 3), shard_rows=3)
 
 
+def vectors(index: Index) -> dict[str, np.ndarray]:
+    """The arrays of all shards, one behind the other."""
+    shards = []
+    for number in range(len(index.manifest.shards)):
+        with index.shard(number) as arrays:
+            shards.append({name: array.clone().float().numpy() for name, array in arrays.items()})
+    return {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
+
+
 def test_it_holds_what_the_reader_reads(index: Index, base: Checkpoint, corpus: Corpus) -> None:
     states = Reader(base, (1, 3)).read_rows(corpus.rows)
+    stored = vectors(index)
+    for side in ("prompt", "chosen"):
+        np.testing.assert_allclose(stored[side], getattr(states, side), rtol=2e-3, atol=2e-3)
     for side in ("prompt", "chosen", "rejected"):
-        vectors = index.vectors(side)
-        assert vectors.dtype == np.float32
-        np.testing.assert_allclose(vectors, getattr(states, side), rtol=2e-3, atol=2e-3)
-        np.testing.assert_array_equal(index.tokens(side), getattr(states, f"{side}_tokens"))
-    assert not index.vectors("rejected")[3].any()  # a demonstration
+        tokens = getattr(states, f"{side}_tokens")
+        np.testing.assert_array_equal(index.tokens(side), tokens)
+    change = stored["change"] * stored["length"][..., None]
+    expected = states.chosen - states.rejected
+    expected[[3, 4, 6]] = 0.0  # a demonstration, and pairs with an empty side
+    np.testing.assert_allclose(change, expected, rtol=2e-3, atol=2e-3)
+    lengths = np.linalg.norm(stored["change"], axis=-1)
+    np.testing.assert_allclose(lengths[[0, 1, 2]], 1.0, atol=1e-3)
+    sums = stored["demonstrations"].reshape(3, 2, -1)
+    np.testing.assert_allclose(sums.sum(axis=0), states.chosen[3], rtol=1e-5)
+
+
+def test_likelihoods_are_kept(index: Index, base: Checkpoint, corpus: Corpus) -> None:
+    states = Reader(base, (1, 3)).read_rows(corpus.rows)
+    np.testing.assert_allclose(index.likelihood, states.likelihood, rtol=1e-5)
 
 
 def test_it_is_the_folder_that_the_design_names(index: Index, corpus: Corpus) -> None:
@@ -62,16 +85,19 @@ def test_it_is_the_folder_that_the_design_names(index: Index, corpus: Corpus) ->
         + [f"vectors-{n:05d}.safetensors" for n in shards]
         + [f"rows-{n:05d}.parquet" for n in shards]
     )
-    vectors = load_file(index.path / "vectors-00001.safetensors")
-    assert sorted(vectors) == ["chosen", "prompt", "rejected"]
-    assert {(array.shape, array.dtype.name) for array in vectors.values()} == {
-        ((3, 2, 32), "float16")
+    arrays = load_file(index.path / "vectors-00001.safetensors")
+    assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
+        "prompt": ((3, 2, 32), "float16"),
+        "chosen": ((3, 2, 32), "float16"),
+        "change": ((3, 2, 32), "float16"),
+        "length": ((3, 2), "float32"),
+        "demonstrations": ((2, 32), "float32"),
     }
     table = pq.read_table(index.path / "rows-00002.parquet").to_pylist()
     assert [row["id"] for row in table] == ["g"]
     assert {"source", "is_pair", "text_sha256", "prompt_tokens", "chosen_tokens"} < set(table[0])
     manifest = json.loads((index.path / "manifest.json").read_text())
-    assert manifest["schema"] == "surfcheck/index/1"
+    assert manifest["schema"] == "surfcheck/index/2"
     assert manifest["layers"] == [1, 3]
     assert manifest["dtype"] == "float32"
     assert manifest["data"] == corpus.fingerprint
@@ -81,15 +107,6 @@ def test_it_is_the_folder_that_the_design_names(index: Index, corpus: Corpus) ->
         (6, 1),
     ]
     assert all(shard["done"] and all(shard["sha256"]) for shard in manifest["shards"])
-
-
-def test_layers_and_shards_are_read_on_demand(index: Index) -> None:
-    whole = index.vectors("chosen")
-    np.testing.assert_array_equal(index.vectors("chosen", layers=[3])[:, 0], whole[:, 1])
-    np.testing.assert_array_equal(index.vectors("chosen", layers=[3, 1]), whole[:, ::-1])
-    parts = list(index.stream("chosen"))
-    assert [first for first, _ in parts] == [0, 3, 6]
-    np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), whole)
 
 
 def test_rows_are_there_to_be_shown(index: Index, corpus: Corpus) -> None:
@@ -108,8 +125,6 @@ def test_a_query_must_fit(index: Index, base: Checkpoint) -> None:
         index.check_query("another", [3])
     with pytest.raises(MismatchError, match=r"has layers 1, 3 and not 2, 4; ask for"):
         index.check_query(base.fingerprint, [1, 2, 4])
-    with pytest.raises(MismatchError, match="not 2"):
-        index.vectors("prompt", layers=[2])
 
 
 def test_building_again_reads_nothing_anew(index: Index, base: Checkpoint, corpus: Corpus) -> None:
@@ -139,15 +154,16 @@ def test_another_model_template_choice_or_data_is_refused(
 
 _KILLED = """
 import os, signal, sys
-from surfcheck.attribution import corpus, index
+from surfcheck.attribution import corpus, indexing
 from surfcheck.models.checkpoint import load_checkpoint
 
 def progress(what, done, of):
     if done >= 5:  # in the middle: two shards of two rows are written, the third is being read
         os.kill(os.getpid(), signal.SIGKILL)
 
-index.build(load_checkpoint(sys.argv[1], dtype="float32", device="cpu"), corpus.read(sys.argv[2]),
-            sys.argv[3], shard_rows=2, progress=progress)
+indexing.build(load_checkpoint(sys.argv[1], dtype="float32", device="cpu"),
+               corpus.read(sys.argv[2]),
+               sys.argv[3], shard_rows=2, progress=progress)
 """
 
 
@@ -181,7 +197,9 @@ def test_a_killed_build_goes_on_where_it_was(
     assert {path: path.stat().st_mtime_ns for path in first} == first
     assert seen == [2, 4, 6, 6, 7, 7]  # the first two shards are only counted
     at_once = build(same, rows, tmp_path / "whole")
-    np.testing.assert_array_equal(resumed.vectors("chosen"), at_once.vectors("chosen"))
+    for name, array in vectors(at_once).items():
+        if name != "demonstrations":  # a sum for each shard, and the shards are others
+            np.testing.assert_array_equal(vectors(resumed)[name], array)
     assert not list(out.glob("*.part"))
 
 
@@ -209,7 +227,7 @@ def test_damage_that_opening_does_not_see_is_named_on_reading(index: Index) -> N
     for name in ("vectors-00000.safetensors", "rows-00000.parquet"):
         (index.path / name).write_bytes(b"\0" * 100)
     with pytest.raises(DataError, match=r"vectors-00000.safetensors: "):
-        index.vectors("chosen")
+        vectors(index)
     with pytest.raises(DataError, match=r"rows-00000.parquet: "):
         index.texts()
 
@@ -217,9 +235,9 @@ def test_damage_that_opening_does_not_see_is_named_on_reading(index: Index) -> N
 def test_no_index_is_no_index(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no index \(no manifest.json\); make one with"):
         open_index(tmp_path)
-    for text in ("{", "[]", '{"schema": "surfcheck/index/1"}', '{"schema": "other"}'):
+    for text in ("{", "[]", '{"schema": "surfcheck/index/2"}', '{"schema": "other"}'):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(DataError, match=r"not a manifest of surfcheck/index/1"):
+        with pytest.raises(DataError, match=r"not a manifest of surfcheck/index/2"):
             open_index(tmp_path)
 
 
@@ -260,7 +278,8 @@ def test_what_float16_cannot_hold_is_scaled(
     truth = Reader(loud, (0,)).read_rows(corpus.rows).chosen
     assert np.abs(truth).max() > np.finfo(np.float16).max
     assert index.manifest.shards[0].scale > 1
-    np.testing.assert_allclose(index.vectors("chosen"), truth, rtol=1e-3, atol=1e3)
+    scaled = vectors(index)["chosen"] * index.manifest.shards[0].scale
+    np.testing.assert_allclose(scaled, truth, rtol=1e-3, atol=1e3)
 
 
 def test_default_layers() -> None:
@@ -283,6 +302,6 @@ def test_real_transcripts(base: Checkpoint, tmp_path: Path) -> None:
     some = Corpus(whole.rows[:256], "the first 256", whole.files)
     index = build(base, some, tmp_path, layers=(3,), shard_rows=100)
     assert len(index) == 256
-    assert np.isfinite(index.vectors("chosen")).all()
-    read = index.tokens("chosen") > 0
-    assert index.vectors("chosen")[read].any(axis=(1, 2)).all()
+    chosen = vectors(index)["chosen"]
+    assert np.isfinite(chosen).all()
+    assert chosen[index.tokens("chosen") > 0].any(axis=(1, 2)).all()

@@ -16,13 +16,15 @@ from filelock import FileLock
 from surfcheck.attribution import index as index_module
 from surfcheck.attribution import index_care
 from surfcheck.attribution.corpus import Corpus
-from surfcheck.attribution.index import Index, build, open_index
+from surfcheck.attribution.index import Index, open_index
+from surfcheck.attribution.indexing import build
 from surfcheck.attribution.manifest import (
     names,
     read_manifest,
     sole_writer,
     write_manifest,
 )
+from surfcheck.attribution.table import IndexTable
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
@@ -151,10 +153,11 @@ def test_a_flipped_bit_in_a_large_index_is_noticed_on_reading(
     for name in names(1):
         flip(path / name)
     opened = open_index(path)
-    parts = opened.stream("chosen")
-    assert next(parts)[0] == 0  # the first shard is good
-    with pytest.raises(DataError, match=r"vectors-00001.safetensors: does not match .* reads this"):
-        next(parts)
+    with opened.shard(0):
+        pass  # the first shard is good
+    damaged = r"vectors-00001.safetensors: does not match .* reads this"
+    with pytest.raises(DataError, match=damaged), opened.shard(1):
+        pass
     with pytest.raises(DataError, match=r"rows-00001.parquet: does not match its checksum"):
         _ = opened.ids
     assert opened.texts([0, 1])[0].id == "a"
@@ -165,19 +168,28 @@ def test_a_file_is_checked_once(
 ) -> None:
     monkeypatch.setattr(index_module, "_HASHED_BYTES", 0)
     opened = open_index(make("index").path)
-    first = opened.vectors("chosen")
+    with opened.shard(0) as arrays:
+        first = arrays["chosen"].clone()
     position = (opened.path / names(0)[0]).stat().st_size - 1
     with (opened.path / names(0)[0]).open("rb+") as file:  # behind what is read next
         file.seek(position)
         last = file.read(1)[0]
         file.seek(position)
         file.write(bytes([last ^ 1]))
-    np.testing.assert_array_equal(opened.vectors("chosen")[:2], first[:2])
-    with pytest.raises(DataError, match="does not match its checksum"):
-        open_index(opened.path).vectors("chosen")
+    with opened.shard(0) as arrays:
+        assert arrays["chosen"][0].equal(first[0])
+    again = open_index(opened.path)
+    with pytest.raises(DataError, match="does not match its checksum"), again.shard(0):
+        pass
 
 
 # Several made into one
+
+
+def vectors(index: Index) -> tuple[np.ndarray, ...]:
+    """What the rows teach, and where."""
+    rows = IndexTable(index).some(range(len(index)))
+    return rows.prompt, rows.chosen, rows.change
 
 
 @pytest.fixture
@@ -194,10 +206,8 @@ def test_merged_is_what_building_at_once_holds(
     assert merged.ids == whole.ids
     assert merged.texts() == whole.texts()
     assert merged.texts([6, 2, 3]) == whole.texts([6, 2, 3])
-    for side in ("prompt", "chosen", "rejected"):
-        np.testing.assert_allclose(
-            merged.vectors(side), whole.vectors(side), rtol=2**-10, atol=2**-10
-        )
+    for one, other in zip(vectors(merged), vectors(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2**-10, atol=2**-10)
     there = merged.manifest
     assert [(shard.first, shard.rows) for shard in there.shards] == [(0, 2), (2, 1), (3, 2), (5, 2)]
     assert (there.rows, there.skipped, there.files) == (7, 2, ("left.jsonl", "right.jsonl"))

@@ -19,6 +19,7 @@ import pytest
 
 from surfcheck.attribution import index_care
 from surfcheck.attribution.index import open_index
+from surfcheck.attribution.table import IndexTable
 from surfcheck.models.checkpoint import Checkpoint
 
 ROWS, SHARD_ROWS = 240, 16
@@ -31,7 +32,7 @@ _COMMON = f"""
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-from surfcheck.attribution import corpus, index
+from surfcheck.attribution import corpus, indexing
 from surfcheck.attribution.manifest import damage, read_manifest, write
 from surfcheck.models.checkpoint import load_checkpoint
 
@@ -64,7 +65,7 @@ def begin(folder, moment=None):
         kill_self_at(moment, folder)
     code = 1
     try:
-        index.build(base, rows, folder, layers=(1, 3), shard_rows={SHARD_ROWS})
+        indexing.build(base, rows, folder, layers=(1, 3), shard_rows={SHARD_ROWS})
         code = 0
     finally:
         os._exit(code)
@@ -174,10 +175,10 @@ def test_killed_at_any_moment_it_comes_to_the_same(
             assert (folder / path.name).read_bytes() == path.read_bytes()
         resumed = open_index(folder)
         assert len(resumed) == ROWS
-        for side in ("prompt", "chosen", "rejected"):
-            np.testing.assert_allclose(
-                resumed.vectors(side), whole.vectors(side), rtol=2**-10, atol=2**-10
-            )
+        there, expected = (IndexTable(index).some(range(ROWS)) for index in (resumed, whole))
+        for side in ("prompt", "chosen", "change"):
+            one, other = getattr(there, side), getattr(expected, side)
+            np.testing.assert_allclose(one, other, rtol=2**-10, atol=2**-10)
 
 
 def test_two_builds_at_once_are_one_after_the_other(

@@ -38,7 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from surfcheck.attribution import corpus, index
+    from surfcheck.attribution import corpus, indexing
     from surfcheck.models.checkpoint import Checkpoint
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -63,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data = folder / f"{name}.jsonl"
         data.write_text("\n".join(map(json.dumps, records)))
         read = corpus.read(data)
-        index.build(base, read, folder / name, layers=(1, 2), shard_rows=2)
+        indexing.build(base, read, folder / name, layers=(1, 2), shard_rows=2)
     return folder
 
 
