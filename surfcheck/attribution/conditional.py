@@ -21,17 +21,15 @@ forward pass: a pair that tells the base what it does anyway has taught it nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
 from surfcheck.attribution.activations import Floats
 from surfcheck.attribution.evidence import Evidence, Table
-from surfcheck.attribution.moments import Moments, moments
+from surfcheck.attribution.moments import moments
 from surfcheck.attribution.probe import Scores, probe
-from surfcheck.attribution.scan import unit
+from surfcheck.attribution.spaces import space
 
 RIDGE = 1.0
 """Of the mean diagonal of the kernel; smooths over mislabelled exchanges."""
@@ -41,8 +39,6 @@ STEEPNESS = 4.0
 """How sharply badness (about -1 held, +1 bad) turns into a weight."""
 WHITENING = 0.25
 """Power of the inverse variance that each direction is scaled by; 0.5 would be white."""
-FLOOR = 0.1
-"""Of the mean variance, added to each before whitening: directions below it are noise."""
 
 
 def conditional(evidence: Evidence, table: Table) -> Scores:
@@ -63,23 +59,16 @@ def teaches_bad(evidence: Evidence, table: Table) -> Scores:
 
 
 def _at_layer(evidence: Evidence, table: Table, layer: int) -> Scores:
-    place, answer = (_whitening(moments(table, side, layer)) for side in ("prompt", "chosen"))
-    places, answers = place(evidence.prompt[:, layer]), answer(evidence.response[:, layer])
+    place = space(moments(table, "prompt", layer), power=WHITENING)
+    answer = space(moments(table, "chosen", layer), power=WHITENING)
+    places = place.units(evidence.prompt[:, layer])
+    answers = answer.units(evidence.response[:, layer])
     weights = _ridge(_kernel(places, places, answers, answers), evidence)
-    badness = [
-        _kernel(place(rows.prompt[:, 0]), places, answer(rows.chosen[:, 0]), answers) @ weights
-        for rows in table.chunks(layers=slice(layer, layer + 1))
-    ]
+    badness = []
+    for rows in table.chunks(layers=slice(layer, layer + 1)):
+        where, taught = place.units(rows.prompt[:, 0]), answer.units(rows.chosen[:, 0])
+        badness.append(_kernel(where, places, taught, answers) @ weights)
     return np.concatenate(badness).astype(np.float64)
-
-
-def _whitening(corpus: Moments) -> Callable[[Floats], Floats]:
-    """States [n, d] to unit vectors, centred and scaled along the corpus's axes."""
-    variances, axes = np.linalg.eigh(corpus.covariance)
-    variances = np.maximum(variances, 0.0)
-    scale = (variances + FLOOR * variances.mean() + np.finfo(np.float64).tiny) ** -WHITENING
-    whiten = ((axes * scale) @ axes.T).astype(np.float32)
-    return lambda states: unit((states - corpus.mean.astype(np.float32)) @ whiten)
 
 
 def _kernel(

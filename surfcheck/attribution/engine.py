@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,11 @@ from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.evidence import Evidence, Table, gather
 from surfcheck.attribution.index import Index, open_index
 from surfcheck.attribution.indexing import build
-from surfcheck.attribution.manifest import write
 from surfcheck.attribution.probe import Scores, bank, probe
 from surfcheck.attribution.table import IndexTable
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import UsageError
+from surfcheck.files import replacing, write_whole
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.records import AttributionReport, Contrast
 from surfcheck.roles import Progress, silent
@@ -75,31 +75,22 @@ class Attribution:
     scores: Scores
     """Their scores [rows]."""
 
-    def ranking(self) -> list[dict[str, object]]:
+    def ranking(self) -> Iterator[dict[str, object]]:
         """Every row, best first: a line of `ranking.jsonl` each."""
-        order = np.argsort(-self.scores, kind="stable")
-        return [
-            {
-                "rank": rank,
-                "id": self.ids[i],
-                "source": self.sources[i],
-                "score": float(self.scores[i]),
-            }
-            for rank, i in enumerate(order, 1)
-        ]
+        for rank, i in enumerate(np.argsort(-self.scores, kind="stable").tolist(), 1):
+            row = {"rank": rank, "id": self.ids[i], "source": self.sources[i]}
+            yield {**row, "score": float(self.scores[i])}
 
     def write(self, folder: Path) -> None:
-        """`ranking.jsonl` and then `report.json`, each whole or not at all."""
+        """`ranking.jsonl` and then `report.json`, each whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(row) + "\n" for row in self.ranking())
+        with replacing(folder / "ranking.jsonl") as file:
+            for row in self.ranking():
+                file.write(json.dumps(row).encode() + b"\n")
         whole = {"schema": AttributionReport.schema, **self.report.to_json()}
         if whole["average_precision"] is None:
             del whole["average_precision"], whole["chance_precision"]
-        for name, content in (
-            ("ranking.jsonl", lines),
-            ("report.json", json.dumps(whole, indent=2) + "\n"),
-        ):
-            write(folder / name, content.encode())
+        write_whole(folder / "report.json", json.dumps(whole, indent=2) + "\n")
 
 
 def open_data(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +42,15 @@ class Evidence:
     """Bad answer minus good answer, one a contrast [m, L, d]."""
     seed: npt.NDArray[np.int_]
     """Which seed prompt each exchange varies, as a number [n]."""
+
+    def at(self, layers: slice) -> Evidence:
+        """The same at some layers."""
+        return replace(
+            self,
+            prompt=self.prompt[:, layers],
+            response=self.response[:, layers],
+            change=self.change[:, layers],
+        )
 
 
 @dataclass(frozen=True, slots=True)

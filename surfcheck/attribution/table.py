@@ -26,8 +26,9 @@ Shard = dict[Array, torch.Tensor]
 class IndexTable:
     """See `evidence.Table`."""
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    def __init__(self, index: Index, layers: slice = EVERY) -> None:
+        """`layers` are some of the index's, by their positions in it."""
+        self._index, self._layers = index, range(len(index.layers))[layers]
 
     def __len__(self) -> int:
         return len(self._index)
@@ -56,32 +57,34 @@ class IndexTable:
             wanted = np.arange(-shard.first % step, shard.rows, step)
             with self._index.shard(number) as arrays:
                 for first in range(0, len(wanted), room):
-                    yield self._rows(number, arrays, wanted[first : first + room], layers)
+                    part = wanted[first : first + room]
+                    yield self._rows(number, arrays, part, self._layers[layers])
 
     def some(self, numbers: Sequence[int] | Numbers) -> Rows:
         """The rows of these numbers, in that order, in memory."""
         wanted = np.asarray(numbers, dtype=np.int64)
-        manifest, size = self._index.manifest, (len(wanted), len(self._index.layers))
+        manifest, size = self._index.manifest, (len(wanted), len(self._layers))
         prompt, chosen, change = np.zeros((3, *size, manifest.width), dtype=np.float32)
         for number, shard in enumerate(manifest.shards):
             within = np.flatnonzero((shard.first <= wanted) & (wanted < shard.first + shard.rows))
             if len(within):
                 with self._index.shard(number) as arrays:
-                    part = self._rows(number, arrays, wanted[within] - shard.first, EVERY)
+                    here = wanted[within] - shard.first
+                    part = self._rows(number, arrays, here, self._layers)
                 prompt[within], chosen[within] = part.prompt, part.chosen
                 change[within] = part.change
         return Rows(prompt, chosen, change, self.is_pair[wanted], self.news[wanted])
 
     def cosines(self, directions: Floats) -> Floats:
         """Of each row's change with directions [k, L, d], mean over layers [rows, k]."""
-        layers = len(self._index.layers)
-        flat = unit(directions).reshape(len(directions), -1) / np.float32(layers)
+        layers = _slice(self._layers)
+        flat = unit(directions).reshape(len(directions), -1) / np.float32(len(self._layers))
         found = np.zeros((len(self), len(directions)), dtype=np.float32)
         for number, shard in enumerate(self._index.manifest.shards):
             here = slice(shard.first, shard.first + shard.rows)
             with self._index.shard(number) as arrays:
                 if self.is_pair[here].any():
-                    found[here] = products(arrays["change"].flatten(1), flat)
+                    found[here] = products(arrays["change"][:, layers].flatten(1), flat)
         if not self.is_pair.all():
             first = 0
             for rows in self.chunks():
@@ -100,9 +103,9 @@ class IndexTable:
                 total += arrays["demonstrations"].numpy()
         return (total / max(1, int((~self.is_pair).sum()))).astype(np.float32)
 
-    def _rows(self, number: int, arrays: Shard, wanted: Numbers, layers: slice) -> Rows:
-        """Rows of a shard, by their numbers in it."""
-        shard = self._index.manifest.shards[number]
+    def _rows(self, number: int, arrays: Shard, wanted: Numbers, positions: range) -> Rows:
+        """Rows of a shard, by their numbers in it, at layers by their positions."""
+        shard, layers = self._index.manifest.shards[number], _slice(positions)
         prompt, chosen, change = (
             _taken(arrays[name], wanted, layers) for name in ("prompt", "chosen", "change")
         )
@@ -114,6 +117,10 @@ class IndexTable:
         if shown.any():
             change[shown] = chosen[shown] - self._usual[layers]
         return Rows(prompt, chosen, change, is_pair, news)
+
+
+def _slice(positions: range) -> slice:
+    return slice(positions.start, positions.stop, positions.step)
 
 
 def _taken(stored: torch.Tensor, wanted: Numbers, layers: slice) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.evidence import Evidence, Rows, Table
+from surfcheck.attribution.index import Index
 from surfcheck.attribution.indexing import build
 from surfcheck.attribution.moments import moments
 from surfcheck.attribution.probe import bank, probe
@@ -48,17 +48,21 @@ def expected(checkpoint: Callable[[str], Checkpoint], rows: tuple[TrainingRow, .
     return Rows(states.prompt, states.chosen, change, is_pair, news)
 
 
-@pytest.fixture(scope="module", params=["one part", "many parts"])
-def table(
+@pytest.fixture(scope="module", params=[100, 3], ids=["one shard", "many shards"])
+def index(
     request: pytest.FixtureRequest,
     checkpoint: Callable[[str], Checkpoint],
     rows: tuple[TrainingRow, ...],
     tmp_path_factory: pytest.TempPathFactory,
-) -> IndexTable:
+) -> Index:
     corpus = Corpus(rows, "fingerprint of the rows", ("rows.jsonl",))
-    folder: Path = tmp_path_factory.mktemp("index")
-    size = 3 if request.param == "many parts" else 100
-    return IndexTable(build(checkpoint("llama"), corpus, folder, layers=LAYERS, shard_rows=size))
+    folder = tmp_path_factory.mktemp("index")
+    return build(checkpoint("llama"), corpus, folder, layers=LAYERS, shard_rows=request.param)
+
+
+@pytest.fixture(scope="module")
+def table(index: Index) -> IndexTable:
+    return IndexTable(index)
 
 
 def joined(table: Table, **how: object) -> Rows:
@@ -138,3 +142,14 @@ def test_methods_score_alike_from_disk_and_from_memory(
     bad = np.arange(9) < 3
     evidence = Evidence(prompt, response, bad, response[:3] - response[3:6], np.arange(9))
     np.testing.assert_allclose(method(evidence, table), method(evidence, expected), atol=3e-3)
+
+
+@pytest.mark.parametrize("layers", [slice(0, 1), slice(1, 2), slice(None)])
+def test_a_table_of_some_layers(index: Index, expected: Rows, layers: slice) -> None:
+    some, wanted = IndexTable(index, layers), expected.at(layers, np.arange(len(expected)))
+    same(joined(some), wanted)
+    same(some.some([5, 0, 3]), wanted.some([5, 0, 3]))
+    same(joined(some, layers=slice(0, 1), step=2), joined(wanted, layers=slice(0, 1), step=2))
+    directions = np.random.default_rng(0).normal(size=(6, wanted.change.shape[1], 32))
+    directions = directions.astype(np.float32)
+    np.testing.assert_allclose(some.cosines(directions), wanted.cosines(directions), atol=1e-3)
