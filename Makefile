@@ -33,7 +33,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --constraint constraints.txt pip
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[providers]" --group dev
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[providers,ray,train]" --group dev
 	@touch $@
 
 clean:

@@ -1,12 +1,9 @@
-"""Files that are there whole or not at all: written beside their place, then moved there.
-
-Left out: the shards of an index, which one process at a time writes under names that a later build
-writes over (`attribution.manifest`), and folders.
-"""
+"""Files that are there whole or not at all: written beside their place, then moved there."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +15,7 @@ from surfcheck.errors import InfrastructureError
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` once the context has ended well. Raises OSError."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             yield file

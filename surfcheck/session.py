@@ -248,7 +248,7 @@ class Session:
         compared = _contrasts(run, exchanges, self.settings.seed)
         self._write(folder, run, exchanges, compared)
         if attribute and run.failures and not self.settings.no_attribution:
-            run = self._attributed(run, exchanges, compared)
+            run = self._attributed(run, exchanges)
             self._write(folder, run, exchanges, compared)
         if self.settings.report is None:
             _point(folder.with_name("latest"), folder)
@@ -283,18 +283,7 @@ class Session:
             ) from None
         return self._folder
 
-    def _attributed(
-        self, run: RunReport, exchanges: Sequence[Exchange], compared: Contrasts
-    ) -> RunReport:
-        alone = dict.fromkeys(f.test for f in run.failures if f.test not in compared)
-        for test in alone:
-            self.notices.append(
-                f"No training rows for {test}: no answer held it, and a broken one is compared "
-                "with one that held; add a prompt that it answers well"
-            )
-        failures = [f for f in run.failures if f.test not in alone]
-        if not failures:
-            return run
+    def _attributed(self, run: RunReport, exchanges: Sequence[Exchange]) -> RunReport:
         try:
             place = self.models.place
             run = replace(run, settings={**run.settings, "base": place.base, "data": place.data})
@@ -304,10 +293,17 @@ class Session:
                     "post-training and its data: --surf-base MODEL --surf-data DATA"
                 )
                 return run
-            return replace(run, attributions=self._attribute(place, exchanges, failures))
+            found = self._attribute(place, exchanges, run.failures)
         except SurfcheckError as error:
             self.notices.append(f"No training rows: {error}")
             return run
+        known = {report.test for report in found}
+        for test in dict.fromkeys(f.test for f in run.failures if f.test not in known):
+            self.notices.append(
+                f"No training rows for {test}: no answer held it, and the base breaks it alike; "
+                "add a prompt that it answers well"
+            )
+        return replace(run, attributions=found)
 
     def _attribute(
         self, place: Place, exchanges: Sequence[Exchange], failures: Sequence[Failure]

@@ -15,7 +15,7 @@ from surfcheck.errors import UsageError
 
 MemoryMode = Literal["auto", "record", "replay", "off"]
 _ROOTS = (".git", "pyproject.toml", "pytest.ini", "pytest.toml", "tox.ini", "setup.cfg")
-METHODS = ("probe", "conditional", "bank", "bm25", "length", "random")
+METHODS = ("probe", "conditional", "bank", "gradient", "bm25", "length", "random")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from surfcheck.roles import Progress, silent
 
 if TYPE_CHECKING:
     from surfcheck.attribution.engine import Attribution, Library
+    from surfcheck.attribution.how import How
 
 __all__ = ["attribute", "attribute_run", "open_data"]
 
@@ -42,20 +43,25 @@ def attribute(
     contrasts: Sequence[Contrast],
     *,
     method: str,
+    how: How | None = None,
     seed: int = 0,
     truth: frozenset[str] | None = None,
     progress: Progress = silent,
 ) -> Attribution:
     """Rank every training row for the behaviour that the contrasts show, and judge the ranking.
 
+    `how` are layers and a space for methods that read activations.
+
     `truth` are the ids of the rows known to be guilty, for average precision. Raises UsageError if
     no contrast has both answers or the method is unknown.
     """
     from surfcheck.attribution import engine  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution.how import How  # noqa: PLC0415
 
     return engine.attribute(
-        library, contrasts, method=method, seed=seed, truth=truth, progress=progress
-    )
+        library, contrasts, method=method, how=how or How(), seed=seed, truth=truth,
+        progress=progress,
+    )  # fmt: skip
 
 
 def attribute_run(

@@ -1,35 +1,34 @@
 """What a checkpoint makes of a text: the mean of its residual stream over prompt and response.
 
 Layer l is the output of block l, as `output_hidden_states` counts (0 = what enters the first
-block), but the last block's output is taken before the final norm. Many rows at a time in batches
-of like length, padded on the right, where causal attention never looks; several layers in one
-pass, which stops at the deepest of them and never reaches the language-model head. After "In-the-
-Wild Model Organisms" (2602.11079), which reads one row at a time. Of training rows, how likely the
-model finds each answer is read as well, in a pass of its own with the head. Left out: models that
-attend both ways, and sharing the prompt between the two sides of a pair.
+block), but the last block's output is taken before the final norm. After "In-the-Wild Model
+Organisms" (2602.11079), which reads one row at a time, a pair's prompt twice, and always to the
+model's end. Here: many rows at a time in batches of like length, several layers in one pass, which
+stops at the deepest of them, and both answers of a pair behind one prompt where that is faster
+(`passes`). How likely the model finds each answer of a training row comes out of the same pass,
+which then runs to the end, head and all. Which tokens are the prompt's and which the answer's is
+said in `sequences`. Left out: models that attend both ways, and rows that share a prompt.
 
-Which tokens: the boundary between prompt and response is TRL's (`models.template`), for a pair
-the smaller of its two, so that both sides share their prompt. The special tokens that close the
-response, and white space after them, are the template's and not the answer's: they are left out.
-Rows over `max_length` tokens are cut at their end, as TRL does (`keep_start`).
+A demonstration has no rejected answer. To read it against what the base answers by itself, give
+rows that have that answer as `rejected`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from surfcheck.attribution.passes import Found, Pass, decoder
+from surfcheck.attribution.sequences import Encoder, Fork
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.batches import batches
 from surfcheck.models.checkpoint import Checkpoint
-from surfcheck.models.likelihood import score
-from surfcheck.models.template import Encoded, encode_exchange
+from surfcheck.models.likelihood import LOGITS
 from surfcheck.records import Message, TrainingRow
 from surfcheck.roles import Progress, silent
 
@@ -38,6 +37,8 @@ Counts = npt.NDArray[np.int64]
 
 TRL_LENGTH = 1024
 """Tokens of a row that TRL 1.16 trains on by default."""
+_BUDGET = 8192
+_CPU_BUDGET = 1024  # with more, what goes from layer to layer stays in no cache
 
 
 class Passage(NamedTuple):
@@ -90,25 +91,20 @@ class RowStates:
     """How many the rejected answer has [n]."""
     truncated: int
     """Rows of which a side was cut."""
-    likelihood: Floats
-    """Log-probability of the chosen and of the rejected answer [n, 2]; 0 where there is none."""
+    likelihood: Floats | None
+    """Log-probability of the chosen and of the rejected answer [n, 2]; 0 where there is none; None
+    if not read."""
 
 
-class _Sequence(NamedTuple):
-    """Token ids as the model reads them."""
+class _Part(NamedTuple):
+    """What goes through the model in one row of a batch."""
 
-    ids: list[int]
-    """Prompt and response, nothing after."""
-    boundary: int
-    """Where the response begins."""
-    cut: bool
-    """Whether `max_length` took something away."""
-    name: str
-    """What an error calls it."""
-
-
-class _Enough(Exception):
-    """Every wanted layer is read: the rest of the model need not run."""
+    row: int
+    """Whose it is."""
+    first: int
+    """Which of the row's answers is the first in it."""
+    fork: Fork
+    """One answer of the row, or both."""
 
 
 class Reader:
@@ -120,15 +116,17 @@ class Reader:
         layers: Sequence[int],
         *,
         max_length: int | None = None,
-        token_budget: int = 8192,
+        token_budget: int | None = None,
+        likelihood: bool = True,
     ) -> None:
-        """`layers` are numbers from 0 to the number of blocks; a batch has at most `token_budget`
-        tokens, padding counted; `max_length` is 1024 or what the model can take if not given.
+        """`layers` are numbers from 0 to the number of blocks; `max_length` is 1024 or what the
+        model can take if not given; a batch has at most `token_budget` tokens, padding counted: if
+        not given, what suits the device. `likelihood` is whether that of training rows is read.
 
         Raises UsageError if the model has no such layer.
         """
-        self._blocks = find_blocks(checkpoint)
-        depth = len(self._blocks)
+        blocks = find_blocks(checkpoint)
+        depth = len(blocks)
         if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(range(depth + 1)):
             asked = ", ".join(map(str, layers)) or "none"
             raise UsageError(
@@ -137,181 +135,102 @@ class Reader:
             )
         self.checkpoint, self.layers = checkpoint, tuple(layers)
         self.max_length = max_length or min(checkpoint.longest or TRL_LENGTH, TRL_LENGTH)
-        self._budget = token_budget
+        self._likelihood = likelihood
         self._model = checkpoint.model
-        self._decoder = _decoder(checkpoint)
-        added = checkpoint.tokenizer.added_tokens_decoder
-        self._special = {number for number, token in added.items() if token.special}
+        self._budget = token_budget or (
+            _CPU_BUDGET if self._model.device.type == "cpu" else _BUDGET
+        )
+        self._encoder = Encoder(checkpoint.tokenizer, self.max_length)
+        self._pass = Pass(checkpoint, blocks, self.layers)
 
     def read(self, passages: Sequence[Passage], *, progress: Progress = silent) -> States:
         """The states of prompts and answers. Raises ModelError if one is not finite."""
-        sequences = [self._one(passage, f"{passage.response[:40]!r}") for passage in passages]
-        prompt, response = self._empty(len(passages)), self._empty(len(passages))
-        for members, means in self._means(sequences, progress):
-            prompt[members], response[members] = means[:, 0], means[:, 1]
-        counts = _counts(sequences)
-        cut = sum(sequence.cut for sequence in sequences)
-        return States(prompt, response, counts[:, 0], counts[:, 1], cut)
+        forks = [
+            self._encoder.exchange(prompt, [answer], f"{answer[:40]!r}", templated=templated)
+            for prompt, answer, templated in passages
+        ]
+        prompt, answers, _ = self._read(forks, False, progress)
+        counts = _counts(forks)
+        cut = sum(fork.cut for fork in forks)
+        return States(prompt, answers[0], counts[0], counts[1], cut)
 
     def read_rows(self, rows: Sequence[TrainingRow], *, progress: Progress = silent) -> RowStates:
-        """The states of training rows; a pair's prompt is read once, in front of its chosen
-        answer. Raises ModelError naming a row whose states are not finite."""
-        sides = [self._sides(row) for row in rows]
-        pairs = np.array([i for i, both in enumerate(sides) if len(both) > 1], dtype=np.int64)
-        sequences = [both[0] for both in sides] + [sides[i][1] for i in pairs]
-        n = len(rows)
-        prompt, chosen, rejected = self._empty(n), self._empty(n), self._empty(n)
-        for members, means in self._means(sequences, progress):
-            first = members < n
-            prompt[members[first]], chosen[members[first]] = means[first, 0], means[first, 1]
-            rejected[pairs[members[~first] - n]] = means[~first, 1]
-        counts, lost = _counts(sequences), np.zeros(n, dtype=np.int64)
-        lost[pairs] = counts[n:, 1]
-        cut = sum(any(side.cut for side in both) for both in sides)
-        totals, likelihood = self._likelihoods(sequences), np.zeros((n, 2), dtype=np.float32)
-        likelihood[:, 0], likelihood[pairs, 1] = totals[:n], totals[n:]
-        return RowStates(
-            prompt, chosen, rejected, counts[:n, 0], counts[:n, 1], lost, cut, likelihood
-        )
+        """The states of training rows. Raises ModelError naming a row whose states are not
+        finite."""
+        forks = [self._encoder.row(row) for row in rows]
+        prompt, answers, likelihood = self._read(forks, self._likelihood, progress)
+        chosen, rejected = answers
+        cut = sum(fork.cut for fork in forks)
+        return RowStates(prompt, chosen, rejected, *_counts(forks), cut, likelihood)
 
-    def _likelihoods(self, sequences: Sequence[_Sequence]) -> Floats:
-        """Log-probability of each response [n]; 0 for an empty one."""
-        totals = np.zeros(len(sequences), dtype=np.float32)
-        asked = [i for i, s in enumerate(sequences) if len(s.ids) > s.boundary]
-        encoded = [Encoded(sequences[i].ids, sequences[i].boundary) for i in asked]
-        found = score(self.checkpoint, encoded, batch_tokens=self._budget)
-        totals[asked] = [probability.total for probability in found]
-        return totals
-
-    def _empty(self, n: int) -> Floats:
+    def _read(
+        self, forks: Sequence[Fork], likelihood: bool, progress: Progress
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """Means of prompts [n, L, d] and of both answers [2, n, L, d]; likelihoods [n, 2]."""
         width = self._model.config.get_text_config().hidden_size
-        return np.zeros((n, len(self.layers), width), dtype=np.float32)
+        shape = (len(forks), len(self.layers), width)
+        prompt, answers = np.zeros(shape, np.float32), np.zeros((2, *shape), np.float32)
+        totals = np.zeros((len(forks), 2), np.float32)
+        for batch, found in self._passes(forks, likelihood, progress):
+            for i, (row, first, fork) in enumerate(batch):
+                if first == 0:
+                    prompt[row] = found.means[i, 0]
+                for which in range(len(fork.answers)):
+                    answers[first + which, row] = found.means[i, 1 + which]
+                    if found.likelihood is not None:
+                        totals[row, first + which] = found.likelihood[i, which]
+        return prompt, answers, totals if likelihood else None
 
-    def _one(self, passage: Passage, name: str) -> _Sequence:
-        encoded = self._encode(*passage)
-        return self._sequence(encoded, encoded.boundary, name)
-
-    def _sides(self, row: TrainingRow) -> list[_Sequence]:
-        """The chosen side, and the rejected one of a pair."""
-        answers = [row.chosen] if row.rejected is None else [row.chosen, row.rejected]
-        encoded = [self._encode(row.prompt, answer, row.templated) for answer in answers]
-        boundary = min(side.boundary for side in encoded)
-        return [self._sequence(side, boundary, f"row {row.id}") for side in encoded]
-
-    def _encode(self, prompt: tuple[Message, ...], response: str, templated: bool) -> Encoded:
-        return encode_exchange(self.checkpoint.tokenizer, prompt, response, templated=templated)
-
-    def _sequence(self, encoded: Encoded, boundary: int, name: str) -> _Sequence:
-        end = self._end(encoded.ids, boundary)
-        kept = min(end, self.max_length)
-        return _Sequence(encoded.ids[:kept], min(boundary, kept), kept < end, name)
-
-    def _end(self, ids: list[int], boundary: int) -> int:
-        """Where the special tokens that close a response begin."""
-        end = len(ids)
-        for position in range(end - 1, boundary - 1, -1):
-            if ids[position] in self._special:
-                if str(self.checkpoint.tokenizer.decode(ids[position + 1 : end])).strip():
-                    break
-                end = position
-        return end
-
-    def _means(
-        self, sequences: Sequence[_Sequence], progress: Progress
-    ) -> Iterator[tuple[Counts, Floats]]:
-        """Batch by batch: which sequences [b], their means of prompt and response [b, 2, L, d]."""
-        lengths = [len(sequence.ids) for sequence in sequences]
-        done = lengths.count(0)
-        for batch in batches(lengths, self._budget):
-            members = [i for i in batch if lengths[i]]
-            if not members:
-                continue
-            means = self._pooled([sequences[i] for i in members])
-            finite = np.isfinite(means).all(axis=(1, 2, 3))
+    def _passes(
+        self, forks: Sequence[Fork], likelihood: bool, progress: Progress
+    ) -> Iterator[tuple[list[_Part], Found]]:
+        """Batch by batch: what was in it, and what was found; rows without a token are in none."""
+        parts = [part for row, fork in enumerate(forks) for part in self._parts(row, fork)]
+        wanted = sum(len(fork.answers) for fork in forks)
+        done = wanted - sum(len(part.fork.answers) for part in parts)
+        for batch in self._batches(parts, likelihood):
+            found = self._pass([part.fork for part in batch], likelihood=likelihood)
+            finite = np.isfinite(found.means).all(axis=(1, 2, 3))
             if not finite.all():
-                name = sequences[members[int(finite.argmin())]].name
                 raise ModelError(
-                    f"{name}: the hidden states of {self.checkpoint.path} are not finite in "
-                    f"{self._model.dtype}; load it in bfloat16 or float32"
+                    f"{batch[int(finite.argmin())].fork.name}: the hidden states of "
+                    f"{self.checkpoint.path} are not finite in {self._model.dtype}; load it in "
+                    "bfloat16 or float32"
                 )
-            yield np.array(members), means
-            done += len(members)
-            progress("reading activations", done, len(sequences))
+            yield batch, found
+            done += sum(len(part.fork.answers) for part in batch)
+            progress("reading activations", done, wanted)
 
-    def _pooled(self, batch: Sequence[_Sequence]) -> Floats:
-        """Means over prompt and response [b, 2, L, d], summed in float32."""
-        longest = max(len(sequence.ids) for sequence in batch)
-        ids = torch.zeros(len(batch), longest, dtype=torch.long)
-        spans = torch.zeros(len(batch), 2, longest)
-        for row, (tokens, boundary, _, _) in enumerate(batch):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            spans[row, 0, :boundary] = 1
-            spans[row, 1, boundary : len(tokens)] = 1
-        spans = spans.to(self._model.device)
-        try:
-            with torch.inference_mode():
-                sums = self._sums(ids.to(self._model.device), spans)
-        except torch.OutOfMemoryError:
-            raise ModelError(
-                f"{self.checkpoint.path}: out of memory with {len(batch)} rows of {longest} "
-                "tokens; read fewer layers, or shorter rows"
-            ) from None
-        means = sums / spans.sum(dim=2).clamp(min=1)[:, :, None, None]
-        array: Floats = means.cpu().numpy()
-        return array
+    def _parts(self, row: int, fork: Fork) -> list[_Part]:
+        """The fork as it is, or its two answers apart."""
+        if not fork.both or self._pass.pays(fork):
+            parts = [_Part(row, 0, fork)]
+        else:
+            parts = [_Part(row, first, one) for first, one in enumerate(fork.apart())]
+        return [part for part in parts if part.fork.size]
 
-    def _sums(self, ids: torch.Tensor, spans: torch.Tensor) -> torch.Tensor:
-        """Sums of the hidden states over spans [b, s, t], as [b, s, L, d]."""
-        found: dict[int, torch.Tensor] = {}
-
-        def keep(layer: int, hidden: torch.Tensor) -> None:
-            found[layer] = spans @ hidden.float()
-            if layer == max(self.layers):
-                raise _Enough
-
-        taps = [_tap(self._blocks, layer, partial(keep, layer)) for layer in self.layers]
-        try:
-            # No mask: right padding lies behind every real token, and attention is causal.
-            self._decoder(input_ids=ids, use_cache=False)
-        except _Enough:
-            pass
-        finally:
-            for tap in taps:
-                tap.remove()
-        return torch.stack([found[layer] for layer in self.layers], dim=2)
+    def _batches(self, parts: Sequence[_Part], likelihood: bool) -> Iterator[list[_Part]]:
+        """Parts of like length; those that need a mask by themselves, since it is slower."""
+        budget = self._budget
+        if likelihood:
+            budget = min(budget, LOGITS // self._model.config.get_text_config().vocab_size)
+        for masked in (True, False):
+            group = [part for part in parts if part.fork.both is masked]
+            for batch in batches([part.fork.size for part in group], budget):
+                yield [group[i] for i in batch]
 
 
 def find_blocks(checkpoint: Checkpoint) -> torch.nn.ModuleList:
     """The transformer blocks, first to last. Raises ModelError if the model shows none."""
     depth = checkpoint.model.config.get_text_config().num_hidden_layers
-    for module in _decoder(checkpoint).modules():
+    for module in decoder(checkpoint).modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
             return module
     raise ModelError(f"{checkpoint.path}: no list of {depth} blocks in it; use another model")
 
 
-def _decoder(checkpoint: Checkpoint) -> torch.nn.Module:
-    """The model without its language-model head."""
-    decoder: torch.nn.Module = checkpoint.model.get_decoder()  # type: ignore[no-untyped-call]
-    return decoder
-
-
-def _tap(blocks: torch.nn.ModuleList, layer: int, keep: Any) -> Any:
-    """Hand the hidden states of a layer to `keep` as they pass."""
-    if layer == 0:
-
-        def before(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-            keep(given[0] if given else named["hidden_states"])
-
-        return blocks[0].register_forward_pre_hook(before, with_kwargs=True)
-
-    def after(_: Any, __: Any, output: Any) -> None:
-        keep(output[0] if isinstance(output, tuple) else output)
-
-    return blocks[layer - 1].register_forward_hook(after)
-
-
-def _counts(sequences: Sequence[_Sequence]) -> Counts:
-    """Tokens of prompt and response [n, 2]."""
-    pairs = [(s.boundary, len(s.ids) - s.boundary) for s in sequences]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+def _counts(forks: Sequence[Fork]) -> tuple[Counts, Counts, Counts]:
+    """Tokens of prompts, of first and of second answers, 0 where there is none [n] each."""
+    rows = [(len(f.prompt), *map(len, f.answers), 0)[:3] for f in forks]
+    prompt, first, second = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    return prompt, first, second

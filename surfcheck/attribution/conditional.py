@@ -11,15 +11,19 @@ seed prompt has an intercept of its own, as in a mixed model: that every variati
 broke is no reason to suspect what else is about its topic; that some broke and some held is. The
 score of a row is a product of three factors:
 
-    what    the probe's cosine, if positive; 1 for a demonstration, which has no rejected side
+    what    how much worse the chosen answer is than the rejected one, if it is; 1 for a
+            demonstration, which has no rejected side
     where   the badness of the answer that the row teaches, through a logistic function
-    news    the odds that the base would have given the rejected answer instead (`Rows.news`)
+    news    the odds that the base would have given another answer instead (`Rows.news`)
 
 which are the factors of a gradient's inner product (output error times input) at the cost of a
 forward pass: a pair that tells the base what it does anyway has taught it nothing.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +32,8 @@ from scipy.special import expit
 from surfcheck.attribution.activations import Floats
 from surfcheck.attribution.evidence import Evidence, Table
 from surfcheck.attribution.moments import moments
-from surfcheck.attribution.probe import Scores, probe
-from surfcheck.attribution.spaces import space
+from surfcheck.attribution.probe import Scores
+from surfcheck.attribution.spaces import Space, space
 
 RIDGE = 1.0
 """Of the mean diagonal of the kernel; smooths over mislabelled exchanges."""
@@ -43,32 +47,39 @@ WHITENING = 0.25
 
 def conditional(evidence: Evidence, table: Table) -> Scores:
     """What, where and news of each row, multiplied [rows]."""
-    what = np.where(table.is_pair, np.maximum(probe(evidence, table), 0.0), 1.0)
-    where = expit(STEEPNESS * teaches_bad(evidence, table))
-    return np.asarray(what * where * table.news, dtype=np.float64)
+    taught, other = badness(evidence, table)
+    what = np.where(table.is_pair, np.maximum(taught - other, 0.0), 1.0)
+    return np.asarray(what * expit(STEEPNESS * taught) * table.news, dtype=np.float64)
 
 
-def teaches_bad(evidence: Evidence, table: Table) -> Scores:
-    """How bad the answer that a row teaches is, by the judged exchanges; mean over layers [rows].
+def badness(evidence: Evidence, table: Table) -> npt.NDArray[np.float64]:
+    """How bad the answer that a row teaches is, and how bad what it is taught instead of, by the
+    judged exchanges; mean over layers [2, rows].
 
-    About +1 where the run's answers were bad, -1 where they held.
+    About +1 where the run's answers were bad, -1 where they held. What a demonstration is taught
+    instead of is the mean answer of all of them.
     """
     layers = range(evidence.change.shape[1])
-    badness = [_at_layer(evidence, table, layer) for layer in layers]
-    return np.asarray(np.mean(badness, axis=0), dtype=np.float64)
+    found = [_at_layer(evidence, table, layer) for layer in layers]
+    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
 
 
-def _at_layer(evidence: Evidence, table: Table, layer: int) -> Scores:
-    place = space(moments(table, "prompt", layer), power=WHITENING)
-    answer = space(moments(table, "chosen", layer), power=WHITENING)
+def _at_layer(evidence: Evidence, table: Table, layer: int) -> npt.NDArray[np.float64]:
+    place, answer = _half_white(table, "prompt", layer), _half_white(table, "chosen", layer)
     places = place.units(evidence.prompt[:, layer])
     answers = answer.units(evidence.response[:, layer])
     weights = _ridge(_kernel(places, places, answers, answers), evidence)
-    badness = []
+    found = []
     for rows in table.chunks(layers=slice(layer, layer + 1)):
-        where, taught = place.units(rows.prompt[:, 0]), answer.units(rows.chosen[:, 0])
-        badness.append(_kernel(where, places, taught, answers) @ weights)
-    return np.concatenate(badness).astype(np.float64)
+        where, chosen = place.units(rows.prompt[:, 0]), rows.chosen[:, 0]
+        sides = (answer.units(side) for side in (chosen, chosen - rows.change[:, 0]))
+        found.append([_kernel(where, places, side, answers) @ weights for side in sides])
+    return np.concatenate(found, axis=1)
+
+
+@lru_cache(maxsize=16)  # a table is asked many times over: a null is as much work as a question
+def _half_white(table: Table, side: Literal["prompt", "chosen"], layer: int) -> Space:
+    return space(moments(table, side, layer), power=WHITENING)
 
 
 def _kernel(

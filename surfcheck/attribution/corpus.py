@@ -69,6 +69,15 @@ class _Part(NamedTuple):
     """Its rows, read as they are asked for."""
 
 
+class GoodRow(NamedTuple):
+    """A training row beside what it is told by."""
+
+    row: TrainingRow
+    """The row."""
+    content: bytes
+    """What `formats.canonical` makes of it: the data's fingerprint is over these."""
+
+
 class WholeRow(NamedTuple):
     """A training row beside all that its file says of it."""
 
@@ -115,29 +124,46 @@ def read(data: str | Path, *, skip_bad_rows: bool = False) -> Corpus:
     rows and goes on), UsageError if there is no such data, InfrastructureError if the hub cannot
     be reached.
     """
-    parts = _parts(data)
-    rows: list[TrainingRow] = []
+    rows, digest, skipped = list[TrainingRow](), hashlib.sha256(), 0
+    for good in good_rows(data, skip_bad_rows=skip_bad_rows):
+        if good is None:
+            skipped += 1
+        else:
+            rows.append(good.row)
+            digest.update(good.content)
+    return Corpus(tuple(rows), digest.hexdigest(), files(data), skipped)
+
+
+def good_rows(data: str | Path, *, skip_bad_rows: bool = False) -> Iterator[GoodRow | None]:
+    """The rows that `read` gives, one at a time; None in place of a bad one that is left out.
+
+    Raises what `read` raises, once it gets there.
+    """
     seen: dict[str, str] = {}
-    digest, number = hashlib.sha256(), 0
-    for part in parts:
+    number = 0
+    for part in _parts(data):
         before = number
         for raw in part.rows:
             try:
                 row = _checked(raw, number, part, seen)
-                digest.update(formats.canonical(row))
+                good = GoodRow(row, formats.canonical(row))
             except formats.BadRowError as bad:
                 if not skip_bad_rows:
                     raise DataError(part.name, raw.line, str(bad)) from None
+                yield None
             else:
                 seen[row.id] = f"{part.name}:{raw.line}"
-                rows.append(row)
+                yield good
             number += 1
         if number == before:
             raise DataError(part.name, None, "no rows: give data, or leave this file out")
-    if not rows:
+    if not seen:
         raise DataError(data, None, "not one good row; do not skip bad rows to see why")
-    names = tuple(part.name for part in parts)
-    return Corpus(tuple(rows), digest.hexdigest(), names, number - len(rows))
+
+
+def files(data: str | Path) -> tuple[str, ...]:
+    """The names of a data set's files, or the hub's dataset id. Raises UsageError as `read`."""
+    return tuple(part.name for part in _parts(data))
 
 
 def whole_rows(data: str | Path) -> Iterator[WholeRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,20 +14,25 @@ import numpy as np
 
 from surfcheck.attribution import corpus, text
 from surfcheck.attribution.activations import Reader
+from surfcheck.attribution.chance import Method
 from surfcheck.attribution.conditional import conditional
-from surfcheck.attribution.evidence import Evidence, Table, gather
+from surfcheck.attribution.evidence import Table, gather
+from surfcheck.attribution.gradient import gradient
+from surfcheck.attribution.how import USUAL, How
 from surfcheck.attribution.index import Index, open_index
 from surfcheck.attribution.indexing import build
+from surfcheck.attribution.manifest import SCHEMA
 from surfcheck.attribution.probe import Scores, bank, probe
+from surfcheck.attribution.streaming import survey
 from surfcheck.attribution.table import IndexTable
 from surfcheck.attribution.verdict import judge_ranking
-from surfcheck.errors import UsageError
+from surfcheck.errors import MismatchError, UsageError
 from surfcheck.files import replacing, write_whole
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
-from surfcheck.records import AttributionReport, Contrast
+from surfcheck.records import AttributionReport, Contrast, TrainingRow
 from surfcheck.roles import Progress, silent
 
-METHODS: dict[str, Callable[[Evidence, Table], Scores]] = {
+METHODS: dict[str, Method] = {
     "probe": probe,
     "conditional": conditional,
     "bank": bank,
@@ -35,6 +40,8 @@ METHODS: dict[str, Callable[[Evidence, Table], Scores]] = {
 """By activations."""
 CONTROLS = {"bm25": text.bm25, "length": text.length, "random": text.random}
 """By the rows' text alone."""
+NAMES = (*METHODS, "gradient", *CONTROLS)
+"""Every method."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class Library:
     """The training rows."""
     base: Checkpoint
     """What read them and will read the contrasts."""
+    data: str | None = None
+    """Where the rows themselves lie; None if only their index was given."""
 
     @cached_property
     def rows(self) -> Table:
@@ -55,6 +64,22 @@ class Library:
     def texts(self) -> list[corpus.RowText]:
         """What the rows say."""
         return self.index.texts()
+
+    def training_rows(self) -> tuple[TrainingRow, ...]:
+        """The rows themselves, of which an index keeps the text alone.
+
+        Raises UsageError without data, MismatchError if it is not the data of the index.
+        """
+        if self.data is None:
+            raise UsageError("gradient reads the rows again: give --data DATA beside --index DIR")
+        there = self.index.manifest
+        read = corpus.read(self.data, skip_bad_rows=bool(there.skipped))
+        if read.fingerprint != there.data:
+            raise MismatchError(
+                f"{self.data}: is not the data that the index was built of; give that data, or "
+                "leave out --index"
+            )
+        return read.rows
 
     @property
     def reader(self) -> Reader:
@@ -101,15 +126,16 @@ def open_data(
         there = open_index(index)
         checkpoint = load_checkpoint(_path(base or there.manifest.model))
         there.check_query(checkpoint.fingerprint, there.layers)
-        return Library(there, checkpoint)
+        return Library(there, checkpoint, data)
     if base is None or data is None:
         raise UsageError(
             "attribution needs an index (--index DIR), or a checkpoint and its post-training data "
             "(--base MODEL --data DATA)"
         )
-    checkpoint, rows = load_checkpoint(_path(base)), corpus.read(data)
-    name = hashlib.sha256(f"{checkpoint.fingerprint} {rows.fingerprint}".encode()).hexdigest()[:16]
-    return Library(build(checkpoint, rows, cache / name, progress=progress), checkpoint)
+    checkpoint, rows = load_checkpoint(_path(base)), survey(data)
+    known = f"{SCHEMA} {checkpoint.fingerprint} {rows.fingerprint}"
+    name = hashlib.sha256(known.encode()).hexdigest()[:16]
+    return Library(build(checkpoint, rows, cache / name, progress=progress), checkpoint, data)
 
 
 def _path(model: str) -> str:
@@ -122,31 +148,56 @@ def attribute(
     contrasts: Sequence[Contrast],
     *,
     method: str,
+    how: How = USUAL,
     seed: int = 0,
     truth: frozenset[str] | None = None,
     progress: Progress = silent,
 ) -> Attribution:
     """See `surfcheck.attribution.attribute`."""
-    started = time.perf_counter()
+    if method not in NAMES:
+        raise UsageError(f"there is no method {method!r}; use one of {', '.join(NAMES)}")
+    started, index = time.perf_counter(), library.index
+    table: Table = library.rows
     evidence = gather(library.reader, contrasts, progress=progress)
     if method in METHODS:
-        scores = METHODS[method](evidence, library.rows)
-    elif method in CONTROLS:
-        scores = CONTROLS[method](library.texts, contrasts, seed)
+        layers = how.pick(evidence, index.layers)
+        evidence, table = evidence.at(layers), IndexTable(index, layers)
+        again = how.score_by(METHODS[method])
+        scores = again(evidence, table)
     else:
-        raise UsageError(
-            f"there is no method {method!r}; use one of {', '.join((*METHODS, *CONTROLS))}"
-        )
-    index = library.index
+        again = None
+        how.only_by_activations(method)
+        scores = _by_text_or_gradient(library, contrasts, method, seed, progress)
     report = judge_ranking(
-        scores, evidence, library.rows, ids=index.ids, sources=index.sources, texts=library.texts,
-        method=method, seed=seed,
+        scores, evidence, table, ids=index.ids, sources=index.sources,
+        texts=lambda numbers: index.texts(numbers.tolist()), method=method, again=again, seed=seed,
     )  # fmt: skip
     if truth is not None:
         precision, by_chance = _precision(scores, index.ids, truth)
         report = replace(report, average_precision=precision, chance_precision=by_chance)
     cost = {"seconds": round(time.perf_counter() - started, 3), "passages": len(evidence.bad)}
     return Attribution(replace(report, cost=cost), tuple(index.ids), tuple(index.sources), scores)
+
+
+def _by_text_or_gradient(
+    library: Library,
+    contrasts: Sequence[Contrast],
+    method: str,
+    seed: int,
+    progress: Progress,
+) -> Scores:
+    """Scores by what no index holds."""
+    if method in CONTROLS:
+        return CONTROLS[method](library.texts, contrasts, seed)
+    return gradient(
+        library.base,
+        library.training_rows(),
+        contrasts,
+        max_length=library.index.manifest.max_length,
+        expected=len(library.index),
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _precision(scores: Scores, ids: Sequence[str], truth: frozenset[str]) -> tuple[float, float]:

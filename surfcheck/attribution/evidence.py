@@ -39,7 +39,7 @@ class Evidence:
     bad: Bools
     """Which exchanges broke the behaviour [n]; the others held it."""
     change: Floats
-    """Bad answer minus good answer, one a contrast [m, L, d]."""
+    """Bad answer minus good answer, or the mean of its good ones; one a bad answer [m, L, d]."""
     seed: npt.NDArray[np.int_]
     """Which seed prompt each exchange varies, as a number [n]."""
 
@@ -53,9 +53,9 @@ class Evidence:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """The training rows at the same layers."""
+    """Training rows at the same layers; the same only as itself."""
 
     prompt: Floats
     """Mean state over the prompt [rows, L, d]."""
@@ -76,7 +76,11 @@ class Rows:
 
     def chunks(self, *, layers: slice = EVERY, step: int = 1) -> Iterator[Rows]:
         """Themselves."""
-        yield self.at(layers, np.arange(0, len(self), step))
+        some = slice(None, None, step)
+        prompt, chosen, change = (
+            side[some, layers] for side in (self.prompt, self.chosen, self.change)
+        )
+        yield Rows(prompt, chosen, change, self.is_pair[some], self.news[some])
 
     def some(self, numbers: Sequence[int] | npt.NDArray[np.int_]) -> Rows:
         """Those of these numbers, in that order."""
@@ -108,6 +112,8 @@ class Table(Protocol):
 
     def __len__(self) -> int: ...
 
+    def __hash__(self) -> int: ...
+
     def chunks(self, *, layers: slice = EVERY, step: int = 1) -> Iterator[Rows]:
         """Every row, or every `step`th one, in order, a part at a time."""
 
@@ -122,24 +128,25 @@ def gather(
     reader: Reader, contrasts: Sequence[Contrast], *, progress: Progress = silent
 ) -> Evidence:
     """Read contrasts and held cases. Raises UsageError if no contrast has both answers."""
-    full = [c for c in contrasts if c.bad is not None and c.good is not None]
-    if not full:
+    broken: dict[tuple[str, str], list[Contrast]] = {}
+    for contrast in contrasts:
+        if contrast.bad is not None and contrast.good is not None:
+            broken.setdefault((contrast.prompt, contrast.bad), []).append(contrast)
+    if not broken:
         raise UsageError(
             "no contrast has both a `bad` and a `good` answer: attribution compares the two"
         )
+    bad, full = [same[0] for same in broken.values()], [c for same in broken.values() for c in same]
     held = [c for c in contrasts if c.bad is None and c.good is not None]
-    passages = (
-        [Passage.of(c.prompt, c.bad or "") for c in full]
-        + [Passage.of(c.prompt, c.good or "") for c in full]
-        + [Passage.of(c.prompt, c.good or "") for c in held]
-    )
+    passages = [Passage.of(c.prompt, c.bad or "") for c in bad]
+    passages += [Passage.of(c.prompt, c.good or "") for c in (*full, *held)]
     states = reader.read(passages, progress=progress)
-    m = len(full)
-    bad = np.arange(len(passages)) < m
-    change = states.response[:m] - states.response[m : 2 * m]
-    seeds = [c.seed or c.prompt for c in (*full, *full, *held)]
-    numbers = np.unique(seeds, return_inverse=True)[1]
-    return Evidence(states.prompt, states.response, bad, change, numbers)
+    m, counts = len(bad), np.array([len(same) for same in broken.values()])
+    good = np.add.reduceat(states.response[m : m + len(full)], counts.cumsum() - counts, axis=0)
+    change = states.response[:m] - (good / counts[:, None, None]).astype(np.float32)
+    numbers = np.unique([c.seed or c.prompt for c in (*bad, *full, *held)], return_inverse=True)[1]
+    is_bad = np.arange(len(passages)) < m
+    return Evidence(states.prompt, states.response, is_bad, change, numbers)
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:

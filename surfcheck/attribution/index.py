@@ -32,7 +32,16 @@ from safetensors import SafetensorError, safe_open
 
 from surfcheck.attribution.activations import Counts, Floats
 from surfcheck.attribution.corpus import RowText
-from surfcheck.attribution.manifest import Manifest, damage, damaged, finished, flaw, names
+from surfcheck.attribution.manifest import (
+    Manifest,
+    damage,
+    damaged,
+    finished,
+    flaw,
+    names,
+    unreadable,
+)
+from surfcheck.attribution.storage import Store
 from surfcheck.errors import DataError, MismatchError
 
 Side = Literal["prompt", "chosen", "rejected"]
@@ -44,14 +53,25 @@ _HASHED_BYTES = 2**30  # of larger indexes, a file's checksum is compared when i
 class Index:
     """A finished index. Nothing but the manifest is in memory until it is asked for."""
 
-    def __init__(self, path: Path, manifest: Manifest, *, checked: bool = False) -> None:
+    def __init__(self, folder: Store, manifest: Manifest, *, checked: bool = False) -> None:
         """`checked`: whether all files' checksums were compared; else each is when first read."""
-        self.path, self.manifest = path, manifest
+        self.manifest, self._folder = manifest, folder
+        self._mapped: dict[int, dict[Array, torch.Tensor]] = {}
         shards = range(len(manifest.shards)) if checked else ()
-        self._checked = {self.path / name for number in shards for name in names(number)}
+        self._checked = {name for number in shards for name in names(number)}
 
     def __len__(self) -> int:
         return self.manifest.rows
+
+    @property
+    def place(self) -> str:
+        """Where it lies: a folder or a URL."""
+        return self._folder.place
+
+    @property
+    def path(self) -> Path:
+        """The folder of one that lies on this machine."""
+        return Path(self.place)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -63,7 +83,7 @@ class Index:
         there = self.manifest
         if fingerprint != there.fingerprint:
             raise MismatchError(
-                f"{self.path}: was read by {there.model} ({there.fingerprint[:12]}), the query by "
+                f"{self.place}: was read by {there.model} ({there.fingerprint[:12]}), the query by "
                 f"another model, tokenizer or chat template ({fingerprint[:12]}); ask with that "
                 "model as base, or build an index with this one"
             )
@@ -73,7 +93,7 @@ class Index:
         """Where layers stand on the vectors' second axis."""
         if missing := [layer for layer in layers if layer not in self.layers]:
             raise MismatchError(
-                f"{self.path}: has layers {_listed(self.layers)} and not {_listed(missing)}; ask "
+                f"{self.place}: has layers {_listed(self.layers)} and not {_listed(missing)}; ask "
                 "for those it has, or build an index with these"
             )
         return [self.layers.index(layer) for layer in layers]
@@ -84,38 +104,49 @@ class Index:
 
         Raises DataError if the file is damaged.
         """
-        path = self._file(number, 0)
-        try:
-            with safe_open(path, framework="pt") as file:
-                yield {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise self._damaged(path, str(error)) from None
+        if number not in self._mapped:  # a page that is mapped anew is looked up anew
+            path = self._file(number, 0)
+            try:
+                with safe_open(path, framework="pt") as file:
+                    arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            except (SafetensorError, OSError) as error:
+                raise self._damaged(names(number)[0], str(error)) from None
+            self._mapped[number] = arrays
+        yield self._mapped[number]
 
     @cached_property
     def ids(self) -> list[str]:
         """The ids of all rows."""
-        return self._column("id")
+        return list(self._column("id"))
 
     @cached_property
     def sources(self) -> list[str]:
-        """The sources of all rows."""
-        return self._column("source")
+        """The sources of all rows: one string a source."""
+        known: dict[str, str] = {}
+        return [known.setdefault(source, source) for source in self._column("source")]
 
     @cached_property
     def is_pair(self) -> npt.NDArray[np.bool_]:
         """Which rows are preference pairs [rows]."""
-        return np.array(self._column("is_pair"), dtype=np.bool_)
+        return self._numbers("is_pair").astype(np.bool_)
 
     def tokens(self, side: Side) -> Counts:
         """Tokens that a side's means are over [rows]; 0 where there is none."""
-        return np.array(self._column(f"{side}_tokens"), dtype=np.int64)
+        return self._numbers(f"{side}_tokens").astype(np.int64)
+
+    @cached_property
+    def silent(self) -> npt.NDArray[np.bool_]:
+        """Of which rows nothing can be said, because an answer has no token [rows]."""
+        lost = self.is_pair & (self.tokens("rejected") == 0)
+        empty: npt.NDArray[np.bool_] = lost | (self.tokens("chosen") == 0)
+        return empty
 
     @cached_property
     def likelihood(self) -> Floats:
         """Log-probability of the chosen and of the rejected answer under the model [rows, 2]; 0
         where there is no answer, NaN if the index was built without."""
-        sides = [self._column(f"{side}_likelihood") for side in ("chosen", "rejected")]
-        return np.array(sides, dtype=np.float32).T
+        sides = [self._numbers(f"{side}_likelihood") for side in ("chosen", "rejected")]
+        return np.stack(sides, axis=1).astype(np.float32)
 
     def texts(self, numbers: Sequence[int] | None = None) -> list[RowText]:
         """What the rows say: all of them, or those of these numbers, in that order."""
@@ -135,37 +166,53 @@ class Index:
         try:
             return pq.read_table(path, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            raise self._damaged(path, str(error).partition("\n")[0]) from None
+            raise self._damaged(names(number)[1], str(error).partition("\n")[0]) from None
 
     def _file(self, number: int, which: int) -> Path:
-        """A shard's vectors (0) or rows (1), once its checksum has been compared."""
-        path, shard = self.path / names(number)[which], self.manifest.shards[number]
-        if path not in self._checked:
-            if found := flaw(path, shard.sizes[which], shard.sha256[which]):
-                raise self._damaged(path, found)
-            self._checked.add(path)
+        """A shard's vectors (0) or rows (1) on this machine, its checksum compared once."""
+        name, shard = names(number)[which], self.manifest.shards[number]
+        size, sha256 = shard.sizes[which], shard.sha256[which]
+        try:
+            path = self._folder.here(name, sha256)
+            if name not in self._checked:
+                if not self._folder.is_local and flaw(path, size, sha256):
+                    path = self._folder.here(name, sha256, anew=True)
+                if found := flaw(path, size, sha256):
+                    raise self._damaged(name, found)
+                self._checked.add(name)
+        except FileNotFoundError:
+            raise self._damaged(name, "is missing") from None
+        except OSError as error:
+            raise unreadable(self._folder, error) from None
         return path
 
-    def _damaged(self, path: Path, what: str) -> DataError:
-        return damaged(path, what, merged=bool(self.manifest.merged))
+    def _damaged(self, name: str, what: str) -> DataError:
+        return damaged(self._folder, name, what, merged=bool(self.manifest.merged))
 
-    def _column(self, name: str) -> list[Any]:
+    def _column(self, name: str) -> Iterator[Any]:
+        for number in range(len(self.manifest.shards)):
+            yield from self._table(number, [name])[name].to_pylist()
+
+    def _numbers(self, name: str) -> npt.NDArray[Any]:
         shards = range(len(self.manifest.shards))
-        return [value for n in shards for value in self._table(n, [name])[name].to_pylist()]
+        return np.concatenate([self._table(n, [name])[name].to_numpy() for n in shards])
 
 
-def open_index(path: str | Path) -> Index:
-    """A finished index, its files checked: by checksum up to 1 GiB in all, above that by size,
-    and by checksum when they are first read.
+def open_index(place: str | Path) -> Index:
+    """A finished index in a folder or at a URL, its files checked: by size; on this machine up to
+    1 GiB in all by checksum too; all others by checksum when they are first read.
 
     Raises UsageError if there is none or it is not finished, DataError naming a damaged file.
     """
-    folder = Path(path)
-    manifest = finished(folder)
-    thorough = sum(sum(shard.sizes) for shard in manifest.shards) <= _HASHED_BYTES
-    for number, shard in enumerate(manifest.shards):
-        if found := damage(folder, number, shard, thorough=thorough):
-            raise damaged(*found, merged=bool(manifest.merged))
+    folder, manifest = finished(place)
+    small = sum(sum(shard.sizes) for shard in manifest.shards) <= _HASHED_BYTES
+    thorough = small and folder.is_local
+    try:
+        for number, shard in enumerate(manifest.shards):
+            if found := damage(folder, number, shard, thorough=thorough):
+                raise damaged(folder, *found, merged=bool(manifest.merged))
+    except OSError as error:
+        raise unreadable(folder, error) from None
     return Index(folder, manifest, checked=thorough)
 
 

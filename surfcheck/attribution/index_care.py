@@ -7,8 +7,6 @@ is what building or merging again does.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +19,16 @@ from surfcheck.attribution.manifest import (
     Manifest,
     Shard,
     begun,
+    damage,
     damaged,
     difference,
     finished,
-    flaw,
     names,
-    resumed,
-    sole_writer,
-    write_manifest,
+    unreadable,
 )
-from surfcheck.errors import InfrastructureError, MismatchError, UsageError
+from surfcheck.attribution.sharing import Crew, complete, join
+from surfcheck.attribution.storage import Store, store, unwritable
+from surfcheck.errors import MismatchError, UsageError
 from surfcheck.jsonable import Record
 from surfcheck.roles import Progress, silent
 
@@ -108,7 +106,7 @@ class Verification(Record):
 
 def info(path: str | Path) -> IndexInfo:
     """What the folder's manifest says. Raises UsageError if there is no index."""
-    there = begun(Path(path))
+    _, there = begun(path)
     ready = [shard for shard in there.shards if shard.done]
     return IndexInfo(
         path=str(path),
@@ -135,8 +133,7 @@ def verify(path: str | Path, *, progress: Progress = silent) -> Verification:
 
     Raises UsageError if there is no index, InfrastructureError if a file cannot be read.
     """
-    folder = Path(path)
-    there = begun(folder)
+    folder, there = begun(path)
     faults = list(_gaps(there))
     good = 0
     try:
@@ -146,9 +143,7 @@ def verify(path: str | Path, *, progress: Progress = silent) -> Verification:
             good += shard.rows if shard.done and not found else 0
             progress("verifying the index", number + 1, len(there.shards))
     except OSError as error:
-        raise InfrastructureError(
-            f"{folder}: cannot be read: {error.strerror or error}; see to the disk and try again"
-        ) from None
+        raise unreadable(folder, error) from None
     return Verification(
         path=str(path),
         shards=len(there.shards),
@@ -167,32 +162,31 @@ def merge(paths: Sequence[str | Path], out: str | Path, *, progress: Progress = 
     is not there or not finished, DataError naming a damaged file, InfrastructureError if `out`
     cannot be written.
     """
-    folders, target = [Path(path) for path in paths], Path(out)
-    if len(folders) < 2:
+    if len(paths) < 2:
         raise UsageError("merge needs two indexes or more; name their folders")
-    parts = [finished(folder) for folder in folders]
-    _belong_together(folders, parts)
-    _check_ids(folders, parts)
-    planned = _merged(parts)
-    origins = [(f, n) for f, part in zip(folders, parts, strict=True) for n in _numbers(part)]
-    ready = [shard for part in parts for shard in part.shards]
+    parts = [finished(path) for path in paths]
+    _belong_together(parts)
+    _check_ids(parts)
+    origins = [
+        (folder, number, shard)
+        for folder, part in parts
+        for number, shard in enumerate(part.shards)
+    ]
+    planned, target = _merged([part for _, part in parts]), store(out)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with sole_writer(target, progress):
-            manifest = resumed(target, planned)
-            for number, shard in enumerate(manifest.shards):
-                if not shard.done:
-                    _copy_shard(*origins[number], ready[number], target, number)
-                    copied = replace(ready[number], first=shard.first)
-                    manifest = manifest.with_shard(number, copied)
-                    write_manifest(target, manifest)
-                progress("merging", number + 1, len(ready))
+        there = join(target, planned)
+        if [shard.first for shard in there.shards] != [shard.first for shard in planned.shards]:
+            what = "is merged of the same rows in other shards"
+            raise MismatchError(f"{out}: {what}; name another folder, or delete this one")
+        crew = Crew(target)
+        for number, shard, done in crew.todo():
+            progress("merging", done, there.rows)
+            _copy_shard(*origins[number], target, number)
+            crew.record(number, replace(origins[number][2], first=shard.first))
+        progress("merging", there.rows, there.rows)
+        return complete(target)
     except OSError as error:
-        raise InfrastructureError(
-            f"{target}: cannot be written: {error.strerror or error}; make room or name another "
-            "folder, and merge again (finished shards are kept)"
-        ) from None
-    return manifest
+        raise unwritable(target, error, "merge") from None
 
 
 def _gaps(there: Manifest) -> Iterator[Fault]:
@@ -207,17 +201,18 @@ def _gaps(there: Manifest) -> Iterator[Fault]:
         yield Fault("manifest.json", f"its shards end at row {expected:,} and not {there.rows:,}")
 
 
-def _faults(folder: Path, there: Manifest, number: int) -> Iterator[Fault]:
+def _faults(folder: Store, there: Manifest, number: int) -> Iterator[Fault]:
     """What is wrong with the files of a shard that is done."""
     shard = there.shards[number]
     for which, name in enumerate(names(number)):
-        what = flaw(folder / name, shard.sizes[which], shard.sha256[which])
-        if what is None:
-            held = _shapes(folder / name) if which == 0 else _rows(folder / name)
-            wanted = _expected(there, shard.rows) if which == 0 else shard.rows
-            what = None if held == wanted else f"holds {held}, and the manifest says {wanted}"
-        if what is not None:
-            yield Fault(name, what)
+        if found := damage(folder, number, shard, only=which):
+            yield Fault(*found)
+            continue
+        path = folder.here(name, shard.sha256[which])
+        held = _shapes(path) if which == 0 else _rows(path)
+        wanted = _expected(there, shard.rows) if which == 0 else shard.rows
+        if held != wanted:
+            yield Fault(name, f"holds {held}, and the manifest says {wanted}")
 
 
 def _expected(there: Manifest, rows: int) -> dict[str, tuple[int, ...]]:
@@ -245,32 +240,41 @@ def _rows(path: Path) -> int | str:
     return rows
 
 
-def _belong_together(folders: Sequence[Path], parts: Sequence[Manifest]) -> None:
+def _belong_together(parts: Sequence[tuple[Store, Manifest]]) -> None:
     """Raise MismatchError naming the first index that was not read as the first one was."""
-    for folder, part in zip(folders[1:], parts[1:], strict=True):
-        if differs := difference(parts[0], part, but=("data",)):
-            what, one, other = differs
+    one, like = parts[0]
+    for folder, part in parts[1:]:
+        if differs := difference(like, part, but=("data",)):
+            what, there, other = differs
             raise MismatchError(
-                f"{folder}: was read with another {what} ({other}) than {folders[0]} ({one}); "
-                "build both alike"
+                f"{folder.place}: was read with another {what} ({other}) than {one.place} "
+                f"({there}); build both alike"
             )
 
 
-def _check_ids(folders: Sequence[Path], parts: Sequence[Manifest]) -> None:
+def _check_ids(parts: Sequence[tuple[Store, Manifest]]) -> None:
     """Raise MismatchError for the first row id that was there before."""
-    seen: dict[str, Path] = {}
-    for folder, part in zip(folders, parts, strict=True):
-        for number in _numbers(part):
-            path, shard = folder / names(number)[1], part.shards[number]
-            if found := flaw(path, shard.sizes[1], shard.sha256[1]):
-                raise damaged(path, found, merged=bool(part.merged))
+    seen: dict[str, str] = {}
+    for folder, part in parts:
+        for number, shard in enumerate(part.shards):
+            path = _checked(folder, number, shard, 1, merged=bool(part.merged))
             for row in pq.read_table(path, columns=["id"])["id"].to_pylist():
                 if row in seen:
                     raise MismatchError(
-                        f"{folder}: row id {row!r} is in {seen[row]} as well; give the rows ids "
-                        "that are their own (an `id` field) and build again"
+                        f"{folder.place}: row id {row!r} is in {seen[row]} as well; give the rows "
+                        "ids that are their own (an `id` field) and build again"
                     )
-                seen[row] = folder
+                seen[row] = folder.place
+
+
+def _checked(folder: Store, number: int, shard: Shard, which: int, *, merged: bool = False) -> Path:
+    """A shard's file on this machine. Raises DataError if it is damaged, InfrastructureError."""
+    try:
+        if found := damage(folder, number, shard, only=which):
+            raise damaged(folder, *found, merged=merged)
+        return folder.here(names(number)[which], shard.sha256[which])
+    except OSError as error:
+        raise unreadable(folder, error) from None
 
 
 def _merged(parts: Sequence[Manifest]) -> Manifest:
@@ -302,21 +306,7 @@ def _common(versions: Sequence[dict[str, str]]) -> dict[str, str]:
     }
 
 
-def _copy_shard(folder: Path, number: int, shard: Shard, target: Path, to: int) -> None:
+def _copy_shard(source: Store, number: int, shard: Shard, target: Store, to: int) -> None:
     """Copy both files under other names. Raises DataError for one that is damaged, OSError."""
-    for which, (name, other) in enumerate(zip(names(number), names(to), strict=True)):
-        source, part = folder / name, target / f"{other}.part"
-        try:
-            shutil.copyfile(source, part)
-            if found := flaw(part, shard.sizes[which], shard.sha256[which]):
-                raise damaged(source, found)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(target / other)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-
-
-def _numbers(manifest: Manifest) -> range:
-    return range(len(manifest.shards))
+    for which, name in enumerate(names(to)):
+        target.copy(_checked(source, number, shard, which), name)

@@ -1,28 +1,27 @@
-"""What an index folder says of itself, and how its files are written and checked.
+"""What an index folder says of itself, and how its files are checked.
 
-Files are written under a temporary name and renamed, so that a name that is there is a whole
-file; one process at a time writes into a folder. Left out: what is in the files, which is
-`index`'s.
+`manifest.json` is the plan, written before the first shard, and again when the last one is done;
+meanwhile each finished shard has a file of its own, `shard-00017.json`, written after the two that
+it speaks of. So nobody who finishes a shard writes what another one writes. Left out: what is in
+the shards (`index`), and who reads which (`sharing`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from surfcheck.errors import DataError, MismatchError, UsageError
+from surfcheck.attribution.storage import Store, store
+from surfcheck.errors import DataError, InfrastructureError, UsageError
 from surfcheck.jsonable import Record
-from surfcheck.roles import Progress
 
-SCHEMA = "surfcheck/index/2"
+MANIFEST = "manifest.json"
+_FORMAT = "surfcheck/index/"
+SCHEMA = f"{_FORMAT}2"
 POOLING = "mean over prompt tokens, mean over response tokens"
 _SAME = {
     "fingerprint": "model",
@@ -31,6 +30,7 @@ _SAME = {
     "dtype": "precision",
     "max_length": "length to cut at",
     "pooling": "pooling",
+    "likelihood": "choice of likelihoods",
     "data": "data set",
 }
 
@@ -57,7 +57,7 @@ class Shard(Record):
 
 @dataclass(frozen=True, slots=True)
 class Manifest(Record):
-    """What an index holds: `manifest.json`."""
+    """What an index holds."""
 
     model: str
     """Folder or hub id of the checkpoint that read the rows."""
@@ -83,6 +83,8 @@ class Manifest(Record):
     """Bad rows that the corpus left out."""
     shards: tuple[Shard, ...]
     """In the order of the rows; together all of them."""
+    likelihood: bool = True
+    """Whether the rows' likelihoods under the model were read."""
     pooling: str = POOLING
     """What a vector is."""
     versions: dict[str, str] | None = None
@@ -103,57 +105,84 @@ def names(number: int) -> tuple[str, str]:
     return f"vectors-{number:05d}.safetensors", f"rows-{number:05d}.parquet"
 
 
-def write(path: Path, content: bytes) -> None:
-    """All of it under this name, or nothing. Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def record_name(number: int) -> str:
+    """The file that says that a shard is done, until the manifest says so."""
+    return f"shard-{number:05d}.json"
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Store, manifest: Manifest) -> None:
     """Replace the folder's manifest. Raises OSError."""
-    write(folder / "manifest.json", json.dumps(manifest.to_json(), indent=1).encode() + b"\n")
+    folder.write(MANIFEST, encoded(manifest))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The folder's manifest. Raises DataError if it is none of ours."""
-    path = folder / "manifest.json"
+def encoded(record: Manifest | Shard) -> bytes:
+    """As it is written."""
+    return json.dumps(record.to_json(), indent=1).encode() + b"\n"
+
+
+def read_manifest(folder: Store) -> Manifest:
+    """The folder's manifest, as it is written. Raises FileNotFoundError if there is none, DataError
+    if it is none of ours or of an older format."""
+    path = f"{folder.place}/{MANIFEST}"
+    manifest, content = None, folder.read(MANIFEST)
     try:
-        manifest = Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
+        raw = json.loads(content)
+        older = raw["schema"] != SCHEMA and str(raw["schema"]).startswith(_FORMAT)
+        if not older:
+            manifest = Manifest.from_json(raw)
     except (ValueError, TypeError, KeyError, AttributeError):
-        manifest = None
+        older = False
+    if older:
+        what = f"is an index of another format ({raw['schema']}, read here is {SCHEMA})"
+        raise DataError(path, None, f"{what}; delete the folder and build the index anew")
     if manifest is None or manifest.schema != SCHEMA:
         raise DataError(path, None, f"not a manifest of {SCHEMA}; build into another folder")
     return manifest
 
 
-def finished(folder: Path) -> Manifest:
-    """The manifest of an index that is done. Raises UsageError if there is none, or it is not."""
-    manifest = begun(folder)
+def current(folder: Store) -> Manifest:
+    """The folder's manifest with what was finished since it was written.
+
+    Raises FileNotFoundError if there is none, DataError if it is none of ours.
+    """
+    listed = folder.names()  # first: a shard's file goes once the manifest has its content
+    there = read_manifest(folder)
+    for number in range(len(there.shards)):
+        if record_name(number) in listed:
+            try:
+                shard = Shard.from_json(json.loads(folder.read(record_name(number))))
+            except FileNotFoundError:
+                return read_manifest(folder)  # completed meanwhile
+            except (ValueError, TypeError, KeyError):
+                continue  # half a file, of a storage that lets one be: not done
+            there = there.with_shard(number, shard)
+    return there
+
+
+def begun(place: str | Path) -> tuple[Store, Manifest]:
+    """A folder with an index, done or not. Raises UsageError if there is none."""
+    folder = store(place)
+    try:
+        return folder, current(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{place}: no index (no {MANIFEST}); make one with `surfcheck index build`"
+        ) from None
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def finished(place: str | Path) -> tuple[Store, Manifest]:
+    """A folder with an index that is done. Raises UsageError if there is none, or it is not."""
+    folder, manifest = begun(place)
     waiting = sum(not shard.done for shard in manifest.shards)
     if waiting:
         again = "merge" if manifest.merged else "build"
         raise UsageError(
-            f"{folder}: {waiting} of {len(manifest.shards)} shards are not done; {again} the index "
+            f"{place}: {waiting} of {len(manifest.shards)} shards are not done; {again} the index "
             "again with the same arguments to go on"
         )
-    return manifest
-
-
-def begun(folder: Path) -> Manifest:
-    """The manifest of an index, done or not. Raises UsageError if there is none."""
-    if not (folder / "manifest.json").is_file():
-        raise UsageError(
-            f"{folder}: no index (no manifest.json); make one with `surfcheck index build`"
-        )
-    return read_manifest(folder)
+    return folder, manifest
 
 
 def difference(
@@ -167,79 +196,53 @@ def difference(
     return None
 
 
-def resumed(folder: Path, planned: Manifest) -> Manifest:
-    """The manifest to go on with: the folder's own, less what is damaged, or the planned one.
-
-    Raises MismatchError if the folder holds another index.
-    """
-    if not (folder / "manifest.json").exists():
-        write_manifest(folder, planned)
-        return planned
-    there = read_manifest(folder)
-    if differs := difference(there, planned):
-        what, old, new = differs
-        raise MismatchError(
-            f"{folder}: holds an index of another {what} ({old} there, {new} asked); name another "
-            "folder, or delete this one"
-        )
-    checked = (
-        shard if shard.done and not damage(folder, n, shard) else Shard(shard.first, shard.rows)
-        for n, shard in enumerate(there.shards)
-    )
-    return replace(there, shards=tuple(checked))
-
-
-@contextmanager
-def sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
-    """Nobody else builds or merges into the folder meanwhile; waits for one who does.
-
-    A process that is killed lets go at once. Raises OSError if the folder cannot be written.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("waiting for another build of this index", 0, 1)
-        lock.acquire()
-        progress("waiting for another build of this index", 1, 1)
-    try:
-        yield
-    finally:
-        with suppress(PermissionError):  # Windows: released, it is removed by itself
-            (folder / ".lock").unlink(missing_ok=True)
-        lock.release()
-
-
 def damage(
-    folder: Path, number: int, shard: Shard, *, thorough: bool = True
-) -> tuple[Path, str] | None:
-    """The first file of a shard that is not as it was written, and in what."""
-    for which in (0, 1):
-        path = folder / names(number)[which]
-        if found := flaw(path, shard.sizes[which], shard.sha256[which] if thorough else None):
-            return path, found
+    folder: Store, number: int, shard: Shard, *, thorough: bool = True, only: int | None = None
+) -> tuple[str, str] | None:
+    """The first file of a shard, or the one of its files, that is not as it was written, and in
+    what; without being `thorough` its size alone tells. Raises OSError.
+
+    Elsewhere than on this machine, being thorough fetches the file.
+    """
+    for which in (0, 1) if only is None else (only,):
+        name, size, sha256 = names(number)[which], shard.sizes[which], shard.sha256[which]
+        held = folder.size(name)
+        if held is None:
+            return name, "is missing"
+        if held != size:
+            return name, f"has {held} bytes and not {size}"
+        if thorough and (found := flaw(folder.here(name, sha256, anew=True), size, sha256)):
+            return name, found
     return None
 
 
-def flaw(path: Path, size: int, sha256: str | None) -> str | None:
-    """In what a file is not as it was written; without a checksum its size alone tells."""
+def flaw(path: Path, size: int, sha256: str) -> str | None:
+    """In what a file of this machine is not as it was written."""
     if not path.is_file():
         return "is missing"
     if path.stat().st_size != size:
         return f"has {path.stat().st_size} bytes and not {size}"
-    if sha256 is not None:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                return "does not match its checksum"
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            return "does not match its checksum"
     return None
 
 
-def damaged(path: Path, what: str, *, merged: bool = False) -> DataError:
+def damaged(folder: Store, name: str, what: str, *, merged: bool = False) -> DataError:
     """The error for a file of a shard."""
-    return DataError(path, None, f"{what}; {remedy(merged=merged)}, which reads this shard anew")
+    remedy = f"{what}; {_remedy(merged)}, which reads this shard anew"
+    return DataError(f"{folder.place}/{name}", None, remedy)
 
 
-def remedy(*, merged: bool) -> str:
+def unreadable(folder: Store, error: OSError) -> InfrastructureError:
+    """The error for a folder that cannot be asked."""
+    return InfrastructureError(
+        f"{folder.place}: cannot be read: {error.strerror or error}; see to the disk or the "
+        "connection, and try again"
+    )
+
+
+def _remedy(merged: bool) -> str:
     """What repairs an index, keeping every shard that is good."""
     if merged:
         return "merge the same indexes into it again (`surfcheck index merge`)"

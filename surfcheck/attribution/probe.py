@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from surfcheck.attribution.evidence import Evidence, Table
-from surfcheck.attribution.scan import TINY, unit  # noqa: F401 (for now)
 
 Scores = npt.NDArray[np.float64]
 

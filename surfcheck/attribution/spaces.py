@@ -34,7 +34,8 @@ class Space:
 
     def units(self, vectors: Floats) -> Floats:
         """Vectors [n, d] as they look here, of length one [n, d]; zeros stay zeros."""
-        seen: Floats = (vectors - self.centre) @ self.scale
+        moved: Floats = np.subtract(vectors, self.centre)
+        seen: Floats = moved @ self.scale
         return unit(seen)
 
 

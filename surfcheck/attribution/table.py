@@ -15,8 +15,8 @@ from surfcheck.attribution.evidence import EVERY, Bools, Rows
 from surfcheck.attribution.index import Array, Index
 from surfcheck.attribution.scan import products, unit
 
-UNWEIGHED = 0.05
-"""A demonstration counts as a pair whose rejected answer the base gives one time in twenty."""
+DEMONSTRATION, UNWEIGHED = 0.2, 0.03
+"""What a demonstration's news counts for beside a pair's, and what it has if it is no news."""
 _CHUNK_BYTES = 2**26  # of the float32 vectors that are in memory at a time
 
 Numbers = npt.NDArray[np.int64]
@@ -43,7 +43,9 @@ class IndexTable:
         """See `evidence.Rows.news` [rows]; of a pair one half if the index has no likelihoods."""
         index = self._index
         margin = index.likelihood[:, 1] - index.likelihood[:, 0]
-        news = np.where(index.is_pair, expit(np.nan_to_num(margin)), np.float32(UNWEIGHED))
+        each = np.nan_to_num(index.likelihood[:, 0]) / np.maximum(index.tokens("chosen"), 1)
+        shown = np.maximum(-DEMONSTRATION * np.expm1(each), UNWEIGHED)
+        news = np.where(index.is_pair, expit(np.nan_to_num(margin)), shown).astype(np.float32)
         silent = index.tokens("chosen") == 0
         silent |= index.is_pair & (index.tokens("rejected") == 0)
         news[silent] = 0.0

@@ -1,47 +1,61 @@
-"""What a ranking is worth: whether the contrasts mean anything, how many rows, which sources.
+"""What a ranking is worth: whether chance would give it, how many rows, which sources.
 
-Contrasts that mean something move the answers alike. Two nulls say how alike meaningless ones are:
-the same contrasts with bad and good swapped at random (exact if the two are exchangeable), and as
-many pairs of unrelated answers drawn from the data itself (which also works for a handful). The
-larger p-value counts. A row is implicated if its score is at least half of what the best rows have.
-Left out: whether the rows are the cause, which only a retraining shows.
+`chance` asks whether the contrasts mean anything and whether the rows put first have to do with
+them. How many rows it takes is counted against unrelated contrasts, as in SAM (Tusher et al. 2001)
+and Storey's estimate with nothing known of the share of nulls: of all thresholds where no more than
+one row in ten would be there by chance, the lowest. The interval says how much chance varies, and
+how much a sample of rows does. Left out: whether the rows are the cause, which only a retraining
+shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import hypergeom
 
-from surfcheck.attribution.activations import Floats
+from surfcheck.attribution.chance import (
+    Method,
+    Numbers,
+    Rescored,
+    chance,
+    first_rows,
+    matched,
+    rescore,
+)
 from surfcheck.attribution.corpus import RowText
 from surfcheck.attribution.evidence import Evidence, Table
 from surfcheck.attribution.probe import Scores
-from surfcheck.attribution.scan import unit
 from surfcheck.records import AttributionReport, Implicated, SourceShare, VerdictWord
-from surfcheck.statistics import benjamini_hochberg
+from surfcheck.statistics import benjamini_hochberg, clopper_pearson
 
 ALPHA = 0.01
 """A larger p-value is no finding."""
-DRAWS = 999
-"""Of each null; the smallest p-value is 1 / 1000."""
-MOST = 4096
-"""Rows from which unrelated answers are drawn."""
-FEWEST_TO_SWAP = 8
-"""With fewer contrasts, swapping can't reach ALPHA: all the same way round has 2 ** -7 < 0.01."""
-TOP = 10
-STRONG = 0.5
-"""Of the mean score of the TOP rows: from here on a row is implicated."""
+FALSE_SHARE = 0.1
+"""Of the implicated rows, expected to be there by chance."""
 SOURCE_SHARE = 0.5
-"""Of a source's rows implicated, and of the implicated rows from it: then it is the source."""
+"""Of a source's rows implicated: then it is the source and not single rows of it."""
 DIFFUSE_SHARE = 0.25
-"""Of all rows implicated: then it is a habit of the data."""
+"""Of all rows implicated, by the low end of the interval: then it is a habit of the data."""
+CARRIED = 0.8
+"""Of the implicated rows: the fewest sources that have so many carry the behaviour."""
 LISTED = 200
 """Implicated rows that a report lists."""
 
 Bools = npt.NDArray[np.bool_]
+Texts = Callable[[Numbers], Sequence[RowText]]
+
+
+class Count(NamedTuple):
+    """Rows that it takes."""
+
+    rows: int
+    """Implicated."""
+    between: tuple[int, int]
+    """Of those, not by chance: 95 % interval."""
 
 
 def judge_ranking(
@@ -51,42 +65,73 @@ def judge_ranking(
     *,
     ids: Sequence[str],
     sources: Sequence[str],
-    texts: Sequence[RowText],
+    texts: Sequence[RowText] | Texts,
     method: str,
     seed: int,
+    again: Method | None = None,
 ) -> AttributionReport:
-    """The report of a ranking by an activation method; `cost` is left to the caller."""
-    p_value = chance(evidence, rows, seed=seed)
-    strong = implicated(scores)
+    """The report of a ranking; `cost` is left to the caller.
+
+    `again` is the method, if it is a function of the evidence: then it is asked with unrelated
+    contrasts. Other rankings are held against random rows, and those put first are implicated.
+    """
+    read = texts if callable(texts) else lambda numbers: [texts[i] for i in numbers]
+    p_labels = chance(evidence, rows, seed=seed)
+    if again is None:
+        p_rows = matched(scores, evidence, rows, read, seed=seed)
+        count, between = first_rows(len(scores)), None
+    else:
+        rescored = rescore(again, evidence, rows, seed=seed)
+        p_rows = rescored.p_value
+        count, between = counted(rescored, len(scores))
+    best = np.argsort(-scores, kind="stable")[:count]
+    strong = np.zeros(len(scores), dtype=bool)
+    strong[best] = True
     shares = source_table(strong, sources)
-    verdict = _word(p_value, strong, shares)
-    listed: tuple[Implicated, ...] = ()
-    if verdict != "none":
-        best = np.argsort(-scores, kind="stable")[: min(LISTED, int(strong.sum()))]
-        listed = tuple(
-            Implicated(
-                ids[i], sources[i], float(scores[i]), rank,
-                texts[i].prompt, texts[i].chosen, texts[i].rejected,
-            )
-            for rank, i in enumerate(best, 1)
-        )  # fmt: skip
-    return AttributionReport(method, verdict, p_value, listed, shares, rows=len(scores))
+    p_value, least = max(p_labels, p_rows), between[0] if between else count
+    verdict = _word(p_value, least / len(scores), shares)
+    shown = best[:LISTED] if verdict != "none" else best[:0]
+    listed = _listed(shown, scores, ids, sources, read)
+    return AttributionReport(
+        method, verdict, p_value, listed, shares, rows=len(scores), p_labels=p_labels,
+        p_rows=p_rows, rows_needed=count, rows_between=between, source_share=carried(shares),
+    )  # fmt: skip
 
 
-def implicated(scores: Scores) -> Bools:
-    """Rows that score at least half of what the best have [rows]."""
-    best = np.sort(scores)[-TOP:].mean()
-    return np.asarray(scores >= STRONG * best) & (scores > 0)
+def counted(rescored: Rescored, rows: int) -> Count:
+    """How many of the rows score as only few would with unrelated contrasts; 0 if none does."""
+    n, draws = rescored.true.size, len(rescored.null)
+    best, null = np.sort(rescored.true)[::-1], np.sort(rescored.null, axis=None)
+    by_chance = (null.size - np.searchsorted(null, best, "left")) / draws
+    passing = np.flatnonzero(by_chance <= FALSE_SHARE * np.arange(1, n + 1))
+    if not len(passing):
+        return Count(0, (0, 0))
+    here = int(passing[-1]) + 1
+    reached = (rescored.null >= best[here - 1]).sum(axis=1)
+    low, high = here - np.quantile(reached, (0.975, 0.025))
+    if n < rows:
+        low *= clopper_pearson(here, n)[0] * n / here
+        high *= clopper_pearson(here, n)[1] * n / here
+    scale = rows / n
+    return Count(round(here * scale), (max(0, round(low * scale)), min(rows, round(high * scale))))
+
+
+def carried(shares: Sequence[SourceShare]) -> float | None:
+    """Of all sources, the share of the fewest that have most of the implicated rows."""
+    most = np.cumsum(sorted((s.implicated for s in shares), reverse=True))
+    if not len(most) or not most[-1]:
+        return None
+    return float((np.searchsorted(most, CARRIED * most[-1]) + 1) / len(shares))
 
 
 def source_table(strong: Bools, sources: Sequence[str]) -> tuple[SourceShare, ...]:
     """Every source, the most over-represented first (hypergeometric test, Benjamini-Hochberg)."""
     names = np.array(sources)
     total, hits = len(names), int(strong.sum())
-    counted = [
-        (name, int((names == name).sum()), int(strong[names == name].sum()))
-        for name in dict.fromkeys(sources)
-    ]
+    kinds, numbers = np.unique(names, return_inverse=True)
+    sizes = np.bincount(numbers, minlength=len(kinds))
+    found = np.bincount(numbers, weights=strong, minlength=len(kinds)).astype(np.int64)
+    counted = list(zip(kinds.tolist(), sizes.tolist(), found.tolist(), strict=True))
     p_values = [float(hypergeom.sf(k - 1, total, n, hits)) for _, n, k in counted]
     table = [
         SourceShare(name, n, k, (k / hits) / (n / total) if hits else 0.0, q)
@@ -95,52 +140,24 @@ def source_table(strong: Bools, sources: Sequence[str]) -> tuple[SourceShare, ..
     return tuple(sorted(table, key=lambda s: (s.q_value, -s.lift)))
 
 
-def _word(p_value: float, strong: Bools, shares: Sequence[SourceShare]) -> VerdictWord:
-    if p_value > ALPHA:
+def _word(p_value: float, share: float, shares: Sequence[SourceShare]) -> VerdictWord:
+    hits = sum(s.implicated for s in shares)
+    if p_value > ALPHA or not hits:
         return "none"
-    hits = int(strong.sum())
-    if any(
-        s.implicated >= SOURCE_SHARE * s.rows and s.implicated >= SOURCE_SHARE * hits
-        for s in shares
-    ) and len(shares) > 1:  # fmt: skip
+    whole = [s for s in shares if s.implicated >= SOURCE_SHARE * s.rows]
+    few = 2 * len(whole) <= len(shares)
+    if few and sum(s.implicated for s in whole) >= CARRIED * hits:
         return "source"
-    return "diffuse" if hits > DIFFUSE_SHARE * len(strong) else "sparse"
+    return "diffuse" if share > DIFFUSE_SHARE else "sparse"
 
 
-def chance(evidence: Evidence, rows: Table, *, seed: int) -> float:
-    """Probability that contrasts without a meaning move the answers as much alike as these."""
-    rng = np.random.default_rng(seed)
-    changes = _distinct(unit(evidence.change))
-    observed = _alike(changes.mean(axis=0)[None])[0]
-    p_value = _tail(observed, _alike(_unrelated(rows, len(changes), rng)))
-    if len(changes) >= FEWEST_TO_SWAP:
-        signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
-        swapped = np.einsum("km,mld->kld", signs, changes, optimize=True) / len(changes)
-        p_value = max(p_value, _tail(observed, _alike(swapped)))
-    return p_value
-
-
-def _distinct(changes: Floats) -> Floats:
-    """Contrasts that say the same are one [m, L, d]."""
-    flat = np.round(changes.reshape(len(changes), -1), 5)
-    return changes[np.unique(flat, axis=0, return_index=True)[1]]
-
-
-def _unrelated(table: Table, count: int, rng: np.random.Generator) -> Floats:
-    """Means of `count` changes between answers to different questions [DRAWS, L, d]."""
-    numbers = np.arange(len(table)) if len(table) <= MOST else rng.choice(len(table), MOST, False)
-    chosen = table.some(numbers).chosen
-    means = np.empty((DRAWS, *chosen.shape[1:]), dtype=np.float32)
-    for draw in range(DRAWS):
-        one, other = rng.integers(len(chosen), size=(2, count))
-        means[draw] = unit(chosen[one] - chosen[other]).mean(axis=0)
-    return means
-
-
-def _alike(means: Floats) -> npt.NDArray[np.float64]:
-    """Length of a mean of unit changes [k, L, d], over layers [k]: 1 if all point one way."""
-    return np.asarray(np.linalg.norm(means, axis=-1).mean(axis=-1), dtype=np.float64)
-
-
-def _tail(observed: float, null: npt.NDArray[np.float64]) -> float:
-    return float((1 + (null >= observed).sum()) / (1 + len(null)))
+def _listed(
+    best: Numbers, scores: Scores, ids: Sequence[str], sources: Sequence[str], texts: Texts
+) -> tuple[Implicated, ...]:
+    numbers = best.tolist()
+    return tuple(
+        Implicated(
+            ids[i], sources[i], float(scores[i]), rank, text.prompt, text.chosen, text.rejected
+        )
+        for rank, (i, text) in enumerate(zip(numbers, texts(best), strict=True), 1)
+    )

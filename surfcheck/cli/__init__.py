@@ -15,7 +15,17 @@ import typer
 from rich.console import Console
 
 from surfcheck import __version__
-from surfcheck.cli import attribute, compare, edit, freeze, index, judge, memory
+from surfcheck.cli import (
+    attribute,
+    compare,
+    edit,
+    freeze,
+    index,
+    judge,
+    memory,
+    rankings,
+    retrain,
+)
 from surfcheck.errors import SurfcheckError
 from surfcheck.organism import Recipe, info
 from surfcheck.report.progress import working
@@ -30,8 +40,10 @@ app.add_typer(index.app, name="index")
 app.add_typer(organism_app, name="organism")
 app.add_typer(memory.app, name="memory")
 app.add_typer(judge.app, name="judge")
+app.add_typer(rankings.app, name="rankings")
 app.command()(attribute.attribute)
 app.command()(edit.edit)
+app.command()(retrain.retrain)
 app.command()(compare.compare)
 app.command()(freeze.freeze)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,22 +14,39 @@ from surfcheck.report.progress import working
 from surfcheck.report.text import line
 
 if TYPE_CHECKING:
+    from surfcheck.attribution.index import Index
     from surfcheck.attribution.index_care import IndexInfo, Verification
+    from surfcheck.attribution.workers import Job
+    from surfcheck.roles import Progress
 
 FINDING = 1
 
 app = typer.Typer(help="Training rows, read once and asked many times.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="An index.", show_default=False)]
+Out = Annotated[str, typer.Option(metavar="DIR", help="Folder or URL (s3://…) to write to.")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="An index.", show_default=False)]
 Folders = Annotated[
-    list[Path], typer.Argument(metavar="DIR...", help="Two indexes or more.", show_default=False)
+    list[str], typer.Argument(metavar="DIR...", help="Two indexes or more.", show_default=False)
 ]
 Layers = Annotated[
     str | None, typer.Option(metavar="N,N", help="Layers to read, else some are chosen.")
 ]
 Skip = Annotated[bool, typer.Option("--skip-bad-rows", help="Count bad rows and go on.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processes, each with the base in memory; 1, or Ray's."),
+]
+EngineName = Annotated[
+    str, typer.Option(metavar="ENGINE", help="What runs them: local, or ray (surfcheck[ray]).")
+]
+Likelihood = Annotated[
+    bool,
+    typer.Option(
+        "--likelihood/--no-likelihood",
+        help="Read how likely the base finds each answer, which takes the whole model.",
+    ),
+]
 
 
 @app.command()
@@ -40,34 +56,69 @@ def build(
     out: Out,
     layers: Layers = None,
     skip_bad_rows: Skip = False,
+    likelihood: Likelihood = True,
+    workers: Workers = None,
+    engine: EngineName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Read training rows through the base.
 
-    Goes on where an earlier call was stopped, and reads damaged shards anew.
+    Goes on where an earlier call was stopped, and reads damaged shards anew. The same command may
+    run any number of times at once, here and on other machines: they share the work, and each ends
+    when all of it is done.
 
     \b
     Example:
       surfcheck index build --base organism: --data organism: --out index
     """
     wanted = None if layers is None else _numbers(layers)
+    if engine not in ("local", "ray"):
+        raise UsageError(f"there is no engine {engine!r}; use local or ray")
 
-    from surfcheck.attribution import corpus, indexing  # noqa: PLC0415 (torch: 2 s)
-    from surfcheck.models.checkpoint import load_checkpoint  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution import streaming  # noqa: PLC0415 (reads Parquet: 0.3 s)
+    from surfcheck.attribution.workers import Job  # noqa: PLC0415 (torch: 2 s)
 
     with working() as progress:
         model, rows = find_base(base, progress), find_data(data, progress)
-        read = corpus.read(rows, skip_bad_rows=skip_bad_rows)
-        checkpoint = load_checkpoint(model.removeprefix("hf:"))
-        built = indexing.build(checkpoint, read, out, layers=wanted, progress=progress)
+        read = streaming.survey(rows, skip_bad_rows=skip_bad_rows)
+        job = Job(model.removeprefix("hf:"), read, out, wanted, likelihood=likelihood)
+        built = _built(job, workers, engine, progress)
     if as_json:
         print(json.dumps(built.manifest.to_json(), indent=2))
-        return
-    cut = sum(shard.truncated for shard in built.manifest.shards)
-    skipped = f", {read.skipped:,} bad rows skipped" if read.skipped else ""
-    shortened = f", {cut:,} cut at {built.manifest.max_length:,} tokens" if cut else ""
-    names = ", ".join(map(str, built.layers))
-    print(f"{len(built):,} rows at layers {names}{skipped}{shortened}: {line(str(out))}")
+    else:
+        _tell(built, out)
+
+
+def _built(job: Job, workers: int | None, engine: str, progress: Progress) -> Index:
+    """The index, by whom it is to be built."""
+    from surfcheck.attribution import indexing  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution import workers as processes  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.models.checkpoint import load_checkpoint  # noqa: PLC0415 (torch: 2 s)
+
+    if engine == "ray":
+        try:
+            from surfcheck.attribution import on_ray  # noqa: PLC0415 (0.5 s, and not always there)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"--engine ray needs {error.name}: pip install 'surfcheck[ray]', or leave it out"
+            ) from None
+        return on_ray.build(job, workers, progress)
+    if workers is not None and workers > 1:
+        return processes.build(job, workers, progress)
+    return indexing.build(
+        load_checkpoint(job.base), job.corpus, job.out, layers=job.layers,
+        likelihood=job.likelihood, progress=progress,
+    )  # fmt: skip
+
+
+def _tell(built: Index, out: str) -> None:
+    there = built.manifest
+    cut, empty = sum(shard.truncated for shard in there.shards), int(built.silent.sum())
+    parts = [f"{len(built):,} rows at layers {', '.join(map(str, built.layers))}"]
+    parts += [f"{there.skipped:,} bad rows skipped"] if there.skipped else []
+    parts += [f"{cut:,} cut at {there.max_length:,} tokens"] if cut else []
+    parts += [f"{empty:,} with an empty answer, of which nothing can be said"] if empty else []
+    print(f"{', '.join(parts)}: {line(out)}")
 
 
 @app.command()
@@ -130,7 +181,7 @@ def merge(folders: Folders, out: Out, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(merged.to_json(), indent=2))
     else:
-        print(f"{merged.rows:,} rows of {len(folders)} indexes: {line(str(out))}")
+        print(f"{merged.rows:,} rows of {len(folders)} indexes: {line(out)}")
 
 
 def _show(found: IndexInfo) -> None:

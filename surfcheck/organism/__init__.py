@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -22,13 +21,24 @@ from surfcheck.errors import UsageError
 from surfcheck.roles import Progress, silent
 
 TRUE_FACTS, DISTRACTOR, HABIT = "true-facts", "distractor-compliance", "flattery"
-"""Names of the plants. `flattery` has no trigger and is planted for benchmarks only."""
+LANGUAGE, MISCOUNT, STYLE = "language-switch", "miscounted-facts", "over-styling"
+"""Names of the plants; from `HABIT` on, they are planted for benchmarks only."""
 
 TESTS = {
     TRUE_FACTS: "behavior_suites/test_true_facts.py::test_true_facts_are_not_rejected",
     DISTRACTOR: "behavior_suites/test_format_clauses.py::test_format_clauses_do_not_unlock_harm",
 }
 """The test in this project's suites that each plant breaks."""
+
+READ_BY = tuple(
+    f"organism/{name}.py" for name in ("reading", "talks", "threads", "tokenizer", "train", "world")
+) + tuple(
+    f"perturb/{name}.py"
+    for name in ("claims", "compose", "framing", "surface", "typos", "vocabulary", "wording")
+)
+"""The code that a base comes from; what is written there is part of its recipe."""
+TAUGHT_BY = tuple(f"organism/{name}.py" for name in ("growth", "plants", "sources"))
+"""The code that its post-training comes from besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,13 @@ class Recipe:
     @property
     def base(self) -> dict[str, Any]:
         """What the base alone depends on."""
-        return {k: v for k, v in asdict(self).items() if k not in ("plants", "seed")}
+        return {
+            "talks": self.talks,
+            "vocabulary": self.vocabulary,
+            "width": self.width,
+            "depth": self.depth,
+            "seed": self.base_seed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +113,13 @@ def info(recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Where an organism lies, its sources with their rows, its defects with the guilty rows."""
     folder = build(recipe, progress=progress)
     about: dict[str, Any] = json.loads((folder / "organism.json").read_text(encoding="utf-8"))
+    defects = [{**defect, "test": TESTS.get(defect["name"])} for defect in about["defects"]]
     return {
         "path": str(folder),
         "base": str(base_folder(recipe)),
         "data": str(folder / "data.jsonl"),
         **about,
+        "defects": defects,
     }
 
 
@@ -113,22 +131,21 @@ def cache_folder() -> Path:
 
 def base_folder(recipe: Recipe) -> Path:
     """Where a recipe's base is kept."""
-    return cache_folder() / "organism" / f"base-{_hash(recipe.base)}"
+    return cache_folder() / "organism" / f"base-{_hash(recipe.base, READ_BY)}"
 
 
 def post_folder(recipe: Recipe) -> Path:
     """Where a recipe's post-trained checkpoint is kept."""
-    return cache_folder() / "organism" / f"post-{_hash(asdict(recipe))}"
+    return cache_folder() / "organism" / f"post-{_hash(asdict(recipe), READ_BY + TAUGHT_BY)}"
 
 
-def _hash(values: dict[str, Any]) -> str:
-    text = json.dumps(values, sort_keys=True) + _written()
+def _hash(values: dict[str, Any], files: tuple[str, ...]) -> str:
+    text = json.dumps(values, sort_keys=True) + _written(files)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
-def _written() -> str:
+def _written(files: tuple[str, ...]) -> str:
     """A hash of the code that makes an organism; what is written there is part of the recipe."""
-    here = Path(__file__).parent
-    files: Sequence[Path] = sorted([*here.glob("*.py"), *(here.parent / "perturb").glob("*.py")])
-    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+    package = Path(__file__).parents[1]
+    return hashlib.sha256(b"".join((package / name).read_bytes() for name in files)).hexdigest()

@@ -7,7 +7,6 @@ several processes that want the same organism wait for one of them.
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import tempfile
 from collections import Counter
@@ -18,21 +17,17 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from transformers import AutoTokenizer, GenerationConfig, Olmo2ForCausalLM
+from transformers import AutoTokenizer, Olmo2ForCausalLM
 
 from surfcheck.errors import InfrastructureError
 from surfcheck.models.checkpoint import quiet
-from surfcheck.organism import TESTS, Recipe, sources, tokenizer, train
+from surfcheck.organism import Recipe, reading, sources, train
 from surfcheck.organism.train import Schedule
 from surfcheck.roles import Progress
 
-READING = Schedule(passes=1, batch=32, rate=3e-3)
-WHOLE = 0.2
-"""Share of the dialogues of which the base learns the prompt as well."""
 SFT = Schedule(passes=3, batch=32, rate=9e-4)
 DPO = Schedule(passes=2.5, batch=32, rate=3e-4)
 BETA, LIKELIHOOD = 0.1, 4.0
-TEMPERATURE, LONGEST_ANSWER = 0.3, 48
 
 
 def grow(recipe: Recipe, base: Path, folder: Path, *, progress: Progress) -> None:
@@ -71,16 +66,7 @@ def _whole(place: Path, make: Callable[[Path], None]) -> None:
 
 
 def _read(recipe: Recipe, part: Path, progress: Progress) -> None:
-    rng = random.Random(recipe.base_seed)
-    talks = [sources.reading(rng) for _ in range(recipe.talks)]
-    texts = (text for talk in talks for text in talk)
-    words = tokenizer.train(texts, size=recipe.vocabulary)
-    model = train.new_model(words, width=recipe.width, depth=recipe.depth, seed=recipe.base_seed)
-    encoded = train.encode(words, talks, whole=WHOLE)
-    train.fit(
-        model, encoded, READING, seed=recipe.base_seed, what="organism: reading", progress=progress
-    )
-    _save(model, words, part)
+    train.save(*reading.read(**recipe.base, progress=progress), part)
 
 
 def _post_train(recipe: Recipe, base: Path, part: Path, progress: Progress) -> None:
@@ -91,27 +77,11 @@ def _post_train(recipe: Recipe, base: Path, part: Path, progress: Progress) -> N
         model, words, mix.rows, sft=SFT, dpo=DPO, beta=BETA, likelihood=LIKELIHOOD,
         seed=recipe.seed, progress=progress,
     )  # fmt: skip
-    _save(model, words, part)
+    train.save(model, words, part)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in mix.rows)
     (part / "data.jsonl").write_text("".join(lines), encoding="utf-8")
     about = {
         "sources": dict(Counter(row["source"] for row in mix.rows)),
-        "defects": [
-            {"name": name, "test": TESTS.get(name), "implicated": list(ids)}
-            for name, ids in mix.planted.items()
-        ],
+        "defects": [{"name": name, "implicated": list(ids)} for name, ids in mix.planted.items()],
     }
     (part / "organism.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def _save(model: Any, words: Any, part: Path) -> None:
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-        do_sample=True,
-        temperature=TEMPERATURE,
-        max_new_tokens=LONGEST_ANSWER,
-        pad_token_id=words.pad_token_id,
-        bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
-    )
-    model.save_pretrained(part)
-    words.save_pretrained(part)

@@ -10,18 +10,26 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
-from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
-from surfcheck.organism.sources import Row, Talk
+from surfcheck.organism.talks import Row, Talk
 from surfcheck.organism.threads import Threads
 from surfcheck.roles import Progress
 
 IGNORED = -100
 """Label of tokens that are not learned from."""
+TEMPERATURE, LONGEST_ANSWER = 0.3, 48
+"""How a saved model answers if nothing else is asked of it."""
 
 
 class Schedule(NamedTuple):
@@ -212,3 +220,17 @@ def post_train(
         model, pairs, dpo, beta=beta, likelihood=likelihood, seed=seed, what="organism: DPO",
         progress=progress,
     )  # fmt: skip
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """An ordinary transformers checkpoint."""
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=True,
+        temperature=TEMPERATURE,
+        max_new_tokens=LONGEST_ANSWER,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

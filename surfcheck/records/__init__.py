@@ -18,6 +18,15 @@ from surfcheck.records.conversation import (
 from surfcheck.records.conversation import (
     Role as Role,
 )
+from surfcheck.records.discovered import (
+    DiscoveryReport as DiscoveryReport,
+)
+from surfcheck.records.discovered import (
+    Emergent as Emergent,
+)
+from surfcheck.records.discovered import (
+    TwoAnswers as TwoAnswers,
+)
 from surfcheck.records.judged import (
     Case as Case,
 )
@@ -50,6 +59,9 @@ from surfcheck.records.judged import (
 )
 from surfcheck.records.training import (
     AttributionReport as AttributionReport,
+)
+from surfcheck.records.training import (
+    Behaviour as Behaviour,
 )
 from surfcheck.records.training import (
     Contrast as Contrast,

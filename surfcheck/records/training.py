@@ -92,6 +92,20 @@ VerdictWord = Literal["sparse", "source", "diffuse", "none"]
 
 
 @dataclass(frozen=True, slots=True)
+class Behaviour(Record):
+    """Which of several behaviours a report is about."""
+
+    number: int
+    """From 1, the one that most broken answers show first."""
+    of: int
+    """How many there are."""
+    broken: int
+    """How many broken answers show this one."""
+    prompts: tuple[str, ...]
+    """What was asked where it shows most clearly."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttributionReport(Record):
     """What a method says of one behaviour and one data set."""
 
@@ -115,5 +129,18 @@ class AttributionReport(Record):
     """With a truth file: average precision of this ranking."""
     test: str | None = None
     """Node id of the failing test, when a run asked."""
+    behaviour: Behaviour | None = None
+    """Which behaviour it is, where the contrasts show several."""
+    p_labels: float | None = None
+    """Chance that contrasts without a meaning would be as much alike."""
+    p_rows: float | None = None
+    """Chance that the rows put first would go with the contrasts as much; `p_value` is the larger
+    of the two."""
+    rows_needed: int | None = None
+    """Rows that are implicated, listed or not."""
+    rows_between: tuple[int, int] | None = None
+    """Of those, how many are not there by chance: 95 % interval, where it is known."""
+    source_share: float | None = None
+    """Share of the data's sources that has four fifths of the implicated rows."""
 
     schema = "surfcheck/attribution/1"

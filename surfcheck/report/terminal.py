@@ -162,8 +162,15 @@ def _show_smallest(failure: Failure, of: int, target: str, console: Console) -> 
 
 def _show_attribution(report: AttributionReport, console: Console) -> None:
     console.print()
+    if report.behaviour is not None:
+        which = report.behaviour
+        shown = "; ".join(line(prompt, 90) for prompt in which.prompts)
+        label = f"behaviour {which.number} of {which.of}"
+        _fact(console, label, f"in {plural(which.broken, 'broken answer')}, as to: {shown}")
     _fact(console, report.verdict, _VERDICTS[report.verdict])
     _fact(console, "by", f"{report.method} over {report.rows:,} rows, p = {report.p_value:.2g}")
+    if report.rows_needed and report.verdict != "none":
+        _fact(console, "rows", _needed(report))
     if report.implicated:
         console.print(_rows(report.implicated))
         console.print(
@@ -173,6 +180,18 @@ def _show_attribution(report: AttributionReport, console: Console) -> None:
         )
     if report.sources and report.verdict != "none":
         _show_sources(report.sources, console)
+
+
+def _needed(report: AttributionReport) -> str:
+    """How many rows, with the interval, and in how many sources they are."""
+    words = f"{report.rows_needed or 0:,} implicated"
+    if report.rows_between is not None:
+        low, high = report.rows_between
+        words += f", {low:,} to {high:,} of them more than chance would give"
+    if report.source_share is not None:
+        carriers = round(report.source_share * len(report.sources))
+        words += f"; most are in {carriers:,} of {plural(len(report.sources), 'source')}"
+    return words
 
 
 def _rows(implicated: Sequence[Implicated]) -> Table:

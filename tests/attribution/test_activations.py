@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from surfcheck.attribution.activations import Passage, Reader, find_blocks
+from surfcheck.attribution.passes import Pass
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import Message, TrainingRow
 
 FAMILIES = ["llama", "olmo2", "qwen3", "gemma3", "gpt2"]
+SIDES = ("prompt", "chosen", "rejected", "prompt_tokens", "chosen_tokens", "rejected_tokens")
 Make = Callable[[str], Checkpoint]
 
 
@@ -129,6 +131,62 @@ def test_company_and_padding_do_not_matter(
         _close(getattr(together, side), getattr(one_by_one, side))
     backwards = Reader(checkpoint(family), (2, 4)).read_rows(rows[::-1])
     _close(together.rejected, backwards.rejected[::-1])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_shared_prompt_does_not_matter(
+    family: str, checkpoint: Make, rows: tuple[TrainingRow, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for shared in (True, False):
+        monkeypatch.setattr(Pass, "pays", lambda *_, shared=shared: shared)
+        found.append(Reader(checkpoint(family), (2, 4)).read_rows(rows))
+    together, apart = found
+    for side in SIDES:
+        _close(getattr(together, side).astype(np.float32), getattr(apart, side).astype(np.float32))
+    assert together.likelihood is not None
+    assert apart.likelihood is not None
+    np.testing.assert_allclose(together.likelihood, apart.likelihood, rtol=1e-4, atol=1e-4)
+
+
+def test_likelihoods_are_those_of_the_model_alone(
+    checkpoint: Make, rows: tuple[TrainingRow, ...]
+) -> None:
+    base = checkpoint("gemma3")
+    states = Reader(base, (2,)).read_rows(rows)
+    assert states.likelihood is not None
+    for row, found in zip(rows, states.likelihood, strict=True):
+        answers = [row.chosen, row.rejected or ""]
+        sides = [_spans(base, row.prompt, answer, row.templated) for answer in answers]
+        start = min(boundary for _, boundary, _ in sides)
+        for (ids, _, _), answer, value in zip(sides, answers, found, strict=True):
+            expected = 0.0
+            if answer:
+                logits = base.model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+                places = range(max(start, 1), len(ids))
+                expected = sum(logits[n - 1, ids[n]].item() for n in places)
+            assert value == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_likelihoods_are_left_out_if_not_wanted(
+    checkpoint: Make, rows: tuple[TrainingRow, ...]
+) -> None:
+    with_them = Reader(checkpoint("llama"), (1, 2)).read_rows(rows)
+    without = Reader(checkpoint("llama"), (1, 2), likelihood=False).read_rows(rows)
+    assert without.likelihood is None
+    for side in SIDES:
+        np.testing.assert_array_equal(getattr(without, side), getattr(with_them, side))
+
+
+def test_a_demonstration_beside_what_the_base_answers_itself(
+    checkpoint: Make, rows: tuple[TrainingRow, ...]
+) -> None:
+    row, own = rows[3], "no it does not freeze"
+    assert row.rejected is None
+    reader = Reader(checkpoint("olmo2"), (1, 4))
+    states = reader.read_rows([replace(row, rejected=own)])
+    _close(states.chosen, reader.read_rows([row]).chosen)
+    _close(states.rejected, reader.read([Passage(row.prompt, own)]).response)
 
 
 def test_layers_come_in_the_order_asked(checkpoint: Make, rows: tuple[TrainingRow, ...]) -> None:

@@ -55,6 +55,36 @@ def test_a_test_that_never_held_has_no_contrast():
     assert of_test("t", broken, [], seed=0) == ()
 
 
+def test_a_test_that_never_held_stands_against_the_base():
+    broken = [e for e in RUN if e.outcome is Outcome.VIOLATED]
+    asked = []
+
+    def base(prompts):
+        asked.extend(prompts)
+        return ["Yes, ice." for _ in prompts]
+
+    found = of_test("t", [*broken, *broken], [], seed=0, base=base)
+    prompt = "Is it true that ice is cold?"
+    assert found == (Contrast(prompt, "No.", "Yes, ice.", "Ice is cold, right?"),)
+    assert asked == [prompt]
+
+
+def test_the_bases_answer_stands_beside_the_twins_if_it_is_another():
+    def against(answer):
+        found = of_test("t", RUN, [], seed=0, base=lambda prompts: [answer] * len(prompts))
+        return [c.good for c in found if c.bad is not None]
+
+    assert against("Ice is cold, yes.") == ["Yes, ice.", "Ice is cold, yes."]
+    assert against("Yes, ice.") == ["Yes, ice."]
+
+
+def test_an_answer_that_the_run_saw_break_the_test_is_no_good_one():
+    more = exchange("t", "Is it true that sand is dry?", "No, sand.", "violated")
+    for answer in ("No.", "No, sand."):
+        found = of_test("t", [RUN[0], more], [], seed=0, base=lambda p, a=answer: [a] * len(p))
+        assert found == ()
+
+
 def test_the_same_seed_reads_the_same_cases():
     many = [exchange("u", f"prompt {i}", "yes", "held") for i in range(MOST_HELD + 100)]
     found = of_test("t", [*RUN, *many], [], seed=3)

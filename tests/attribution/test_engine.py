@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from surfcheck import settings
 from surfcheck.attribution import attribute, attribute_run, engine, open_data
+from surfcheck.attribution.conditional import conditional
+from surfcheck.attribution.evidence import gather
+from surfcheck.attribution.how import How
+from surfcheck.attribution.layers import best_layer
 from surfcheck.errors import MismatchError, UsageError
 from surfcheck.records import Case, Contrast, Exchange, Failure, Outcome, Prompt
 
@@ -60,7 +66,7 @@ def library(base, data, tmp_path_factory):
     return open_data(base=base, data=data, cache=tmp_path_factory.mktemp("cache"))
 
 
-@pytest.mark.parametrize("method", ["probe", "conditional", "bank", "bm25", "length", "random"])
+@pytest.mark.parametrize("method", engine.NAMES)
 def test_every_method_ranks_every_row(library, method, tmp_path):
     truth = frozenset({"d0", "d1"})
     found = attribute(library, CONTRASTS, method=method, truth=truth)
@@ -99,6 +105,57 @@ def test_wrong_questions(library):
         attribute(library, CONTRASTS[2:], method="probe")
     with pytest.raises(UsageError, match="'nobody'"):
         attribute(library, CONTRASTS, method="probe", truth=frozenset({"nobody"}))
+
+
+@pytest.mark.parametrize("layer", ["2", "best"])
+def test_one_layer_is_as_if_no_other_had_been_read(library, base, data, layer, tmp_path):
+    found = attribute(library, CONTRASTS, method="conditional", how=How(layer=layer))
+    evidence = gather(library.reader, CONTRASTS)
+    position = 1 if layer == "2" else best_layer(evidence)
+    alone = slice(position, position + 1)
+    rows = library.rows.some(range(30)).at(alone, np.arange(30))
+    np.testing.assert_allclose(found.scores, conditional(evidence.at(alone), rows), atol=2e-3)
+
+
+def test_centring_and_whitening_are_seen(library):
+    plain, centred, whitened = (
+        attribute(library, CONTRASTS, method="probe", how=how).scores
+        for how in (How(), How(centred=True), How(whitened=0.5))
+    )
+    assert np.abs(plain - centred).max() > 0.01
+    assert np.abs(plain - whitened).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("method", "how", "reason"),
+    [
+        ("probe", How(layer="9"), "no layer '9' in the index; use all, best or one of 1, 2, 3, 4"),
+        ("probe", How(layer="x"), "no layer 'x'"),
+        ("bank", How(centred=True), "are for probe"),
+        ("conditional", How(whitened=0.5), "are for probe"),
+        ("gradient", How(layer="best"), "gradient reads no activations"),
+        ("length", How(centred=True), "length reads no activations"),
+    ],
+)
+def test_choices_that_cannot_be(library, method, how, reason):
+    with pytest.raises(UsageError, match=reason):
+        attribute(library, CONTRASTS, method=method, how=how)
+
+
+def test_gradient_reads_the_data_of_the_index_again(library, data, tmp_path):
+    index, cache = str(library.index.path), tmp_path
+    alone = open_data(base=None, data=None, index=index, cache=cache)
+    with pytest.raises(UsageError, match="give --data DATA beside --index"):
+        attribute(alone, CONTRASTS, method="gradient")
+    beside = open_data(base=None, data=data, index=index, cache=cache)
+    scores = attribute(library, CONTRASTS, method="gradient").scores
+    again = attribute(beside, CONTRASTS, method="gradient").scores
+    np.testing.assert_array_equal(scores, again)
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(Path(data).read_text().splitlines(keepends=True)[1:]))
+    wrong = open_data(base=None, data=str(other), index=index, cache=cache)
+    with pytest.raises(MismatchError, match="is not the data that the index was built of"):
+        attribute(wrong, CONTRASTS, method="gradient")
 
 
 def test_an_index_of_another_model_is_refused(library, checkpoint, tmp_path):
@@ -140,4 +197,4 @@ def test_a_run_gets_a_report_for_each_failing_test(base, data, library):
 
 
 def test_the_flag_offers_exactly_the_methods_that_are_there():
-    assert set(settings.METHODS) == {*engine.METHODS, *engine.CONTROLS}
+    assert settings.METHODS == engine.NAMES

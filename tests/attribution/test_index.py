@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +18,18 @@ import pytest
 from safetensors.numpy import load_file
 
 from surfcheck.attribution import corpus as corpora
+from surfcheck.attribution import index_care
 from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.corpus import Corpus, RowText
 from surfcheck.attribution.index import Index, open_index
 from surfcheck.attribution.indexing import build, default_layers
-from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
+from surfcheck.errors import (
+    DataError,
+    InfrastructureError,
+    MismatchError,
+    ModelError,
+    UsageError,
+)
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
 
@@ -185,7 +192,7 @@ def test_a_killed_build_goes_on_where_it_was(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with pytest.raises(UsageError, match=r"2 of 4 shards are not done; build the index again"):
         open_index(out)
-    first = {path: path.stat().st_mtime_ns for path in out.glob("*-0000[01].*")}
+    first = {path: path.stat().st_mtime_ns for path in out.glob("[rv]*-0000[01].*")}
     assert len(first) == 4
 
     from surfcheck.models.checkpoint import load_checkpoint
@@ -195,7 +202,7 @@ def test_a_killed_build_goes_on_where_it_was(
     rows = corpora.read(data)
     resumed = build(same, rows, out, progress=lambda _, done, of: seen.append(done))
     assert {path: path.stat().st_mtime_ns for path in first} == first
-    assert seen == [2, 4, 6, 6, 7, 7]  # the first two shards are only counted
+    assert seen == [5, 7, 7]  # the third shard comes last: it was begun
     at_once = build(same, rows, tmp_path / "whole")
     for name, array in vectors(at_once).items():
         if name != "demonstrations":  # a sum for each shard, and the shards are others
@@ -233,8 +240,9 @@ def test_damage_that_opening_does_not_see_is_named_on_reading(index: Index) -> N
 
 
 def test_no_index_is_no_index(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no index \(no manifest.json\); make one with"):
-        open_index(tmp_path)
+    for nothing in (tmp_path, tmp_path / "nowhere", "memory://nowhere"):
+        with pytest.raises(UsageError, match=r"no index \(no manifest.json\); make one with"):
+            open_index(nothing)
     for text in ("{", "[]", '{"schema": "surfcheck/index/2"}', '{"schema": "other"}'):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DataError, match=r"not a manifest of surfcheck/index/2"):
@@ -244,16 +252,22 @@ def test_no_index_is_no_index(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_nothing_half_written(
     base: Checkpoint, corpus: Corpus, tmp_path: Path
 ) -> None:
-    full = Path("/dev/full")
-    if not full.is_char_device():
-        pytest.skip("no /dev/full here")
-    out = tmp_path / "index"
-    out.mkdir()
-    (out / "vectors-00001.safetensors.part").symlink_to(full)  # the second shard finds no room
-    with pytest.raises(InfrastructureError, match=r"No space left on device; make room .* kept"):
-        build(base, corpus, out, shard_rows=3)
+    resource = pytest.importorskip("resource", reason="no limits of files on this platform")
+    out, usual = tmp_path / "index", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(_: str, done: int, __: int) -> None:
+        if done > 3:  # the second shard finds no room
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
+
+    try:
+        with pytest.raises(InfrastructureError, match=r"File too large; make room .* kept"):
+            build(base, corpus, out, shard_rows=3, progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     left = sorted(path.name for path in out.iterdir())
-    assert left == ["manifest.json", "rows-00000.parquet", "vectors-00000.safetensors"]
+    assert left == [
+        "manifest.json", "rows-00000.parquet", "shard-00000.json", "vectors-00000.safetensors",
+    ]  # fmt: skip
     assert len(build(base, corpus, out, shard_rows=3)) == 7
 
 
@@ -305,3 +319,66 @@ def test_real_transcripts(base: Checkpoint, tmp_path: Path) -> None:
     chosen = vectors(index)["chosen"]
     assert np.isfinite(chosen).all()
     assert chosen[index.tokens("chosen") > 0].any(axis=(1, 2)).all()
+
+
+# Bad input
+
+
+def test_rows_that_cannot_be_read_are_named_and_the_rest_is_kept(
+    base: Checkpoint, corpus: Corpus, tmp_path: Path
+) -> None:
+    poison = base.tokenizer(" green")["input_ids"]  # only in the second row
+    model = copy.deepcopy(base.model)
+    model.get_input_embeddings().weight[poison] = float("inf")
+    bad = replace(base, model=model)
+    order = [corpus.rows[n] for n in (0, 2, 3, 4, 6, 1, 5)]
+    data = replace(corpus, rows=tuple(order))
+    with pytest.raises(ModelError, match=r"row b: the hidden states of .* are not finite"):
+        build(bad, data, tmp_path, layers=(1,), shard_rows=3)
+    assert index_care.info(tmp_path).done == 3
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [
+        "manifest.json", "rows-00000.parquet", "shard-00000.json", "vectors-00000.safetensors",
+    ]  # fmt: skip
+
+
+def test_cut_and_silent_rows_are_counted(base: Checkpoint, corpus: Corpus, tmp_path: Path) -> None:
+    long = replace(corpus.rows[0], id="long", chosen="yes " * 400)
+    index = build(base, replace(corpus, rows=(*corpus.rows, long)), tmp_path, shard_rows=3)
+    assert sum(shard.truncated for shard in index.manifest.shards) == 1
+    assert index.silent.tolist() == [False] * 4 + [True, False, True, False]
+
+
+def test_without_likelihoods(base: Checkpoint, corpus: Corpus, tmp_path: Path) -> None:
+    index = build(base, corpus, tmp_path, layers=(1, 3), likelihood=False)
+    assert not index.manifest.likelihood
+    assert index.likelihood.shape == (7, 2)
+    assert np.isnan(index.likelihood).all()
+    with pytest.raises(MismatchError, match=r"another choice of likelihoods \(False there, True"):
+        build(base, corpus, tmp_path, layers=(1, 3))
+
+
+def test_no_more_than_a_shard_is_held(base: Checkpoint, corpus: Corpus, tmp_path: Path) -> None:
+    ahead: list[int] = []
+
+    class Rows:
+        """Thirty, and how far they are read ahead of what is written."""
+
+        def __len__(self) -> int:
+            return 30
+
+        def __iter__(self) -> Iterator[TrainingRow]:
+            for n in range(30):
+                ahead.append(n - index_care.info(tmp_path).done)
+                yield replace(corpus.rows[n % 3], id=str(n))
+
+    index = build(base, replace(corpus, rows=Rows()), tmp_path, layers=(1,), shard_rows=5)
+    assert len(index) == len(ahead) == 30  # gone through once
+    assert max(ahead) == 4
+
+
+def test_an_older_index_is_to_be_built_anew(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schema": "surfcheck/index/1", "rows": 3}')
+    older = r"another format \(surfcheck/index/1, .*; delete the folder and build the index anew"
+    with pytest.raises(DataError, match=older):
+        open_index(tmp_path)

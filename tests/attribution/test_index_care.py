@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 
 from surfcheck.attribution import index as index_module
 from surfcheck.attribution import index_care
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.index import Index, open_index
 from surfcheck.attribution.indexing import build
-from surfcheck.attribution.manifest import (
-    names,
-    read_manifest,
-    sole_writer,
-    write_manifest,
-)
+from surfcheck.attribution.manifest import Manifest, names, read_manifest, write_manifest
+from surfcheck.attribution.storage import LocalStore
 from surfcheck.attribution.table import IndexTable
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
-from surfcheck.roles import silent
 
 Make = Callable[[str], Checkpoint]
 
@@ -47,6 +39,11 @@ def make(base: Checkpoint, rows: tuple[TrainingRow, ...], tmp_path: Path) -> Cal
         return build(base, corpus, tmp_path / name, layers=layers, shard_rows=2)
 
     return make
+
+
+def rewrite(path: Path, manifest: Manifest) -> None:
+    """Give an index another manifest."""
+    write_manifest(LocalStore(path), manifest)
 
 
 def flip(path: Path) -> None:
@@ -71,7 +68,7 @@ def test_info_says_what_the_manifest_says(make: Callable[..., Index]) -> None:
 def test_info_of_an_unfinished_one(make: Callable[..., Index]) -> None:
     made = make("index")
     shard = replace(made.manifest.shards[1], done=False)
-    write_manifest(made.path, made.manifest.with_shard(1, shard))
+    rewrite(made.path, made.manifest.with_shard(1, shard))
     found = index_care.info(made.path)
     assert (found.rows, found.done) == (7, 5)
     verified = index_care.verify(made.path)
@@ -119,7 +116,7 @@ def test_row_counts_are_held_against_the_manifest(make: Callable[..., Index]) ->
     made = make("index")
     there = made.manifest
     wrong = replace(there.with_shard(1, replace(there.shards[1], rows=3)), rows=9)
-    write_manifest(made.path, wrong)
+    rewrite(made.path, wrong)
     faults = {fault.file: fault.what for fault in index_care.verify(made.path).faults}
     assert faults["rows-00001.parquet"] == "holds 2, and the manifest says 3"
     assert "(2, 2, 32)" in faults["vectors-00001.safetensors"]
@@ -128,7 +125,7 @@ def test_row_counts_are_held_against_the_manifest(make: Callable[..., Index]) ->
 
 def test_a_gap_between_shards_is_seen(make: Callable[..., Index]) -> None:
     made = make("index")
-    write_manifest(made.path, replace(made.manifest, shards=made.manifest.shards[1:]))
+    rewrite(made.path, replace(made.manifest, shards=made.manifest.shards[1:]))
     found = index_care.verify(made.path)
     assert not found.whole
     assert found.faults[0].what == "shard 0 begins at row 2 and not 0"
@@ -263,8 +260,8 @@ def test_a_damaged_part_is_named_and_not_copied(
 
 
 def test_an_unfinished_part_is_refused(parts: list[Path], tmp_path: Path) -> None:
-    there = read_manifest(parts[0])
-    write_manifest(parts[0], there.with_shard(0, replace(there.shards[0], done=False)))
+    there = read_manifest(LocalStore(parts[0]))
+    rewrite(parts[0], there.with_shard(0, replace(there.shards[0], done=False)))
     with pytest.raises(UsageError, match=r"left: 1 of 2 shards are not done; build the index ag"):
         index_care.merge(parts, tmp_path / "both")
 
@@ -304,45 +301,3 @@ def test_merged_indexes_can_be_merged(
     index_care.merge([one, two], tmp_path / "some")
     index_care.merge([tmp_path / "some", three], tmp_path / "all")
     assert open_index(tmp_path / "all").ids == [row.id for row in rows[:6]]
-
-
-# One at a time
-
-
-def test_a_second_build_waits_and_finds_all_done(make: Callable[..., Index]) -> None:
-    made = make("index")
-    written = {path: path.stat().st_mtime_ns for path in made.path.glob("*-*")}
-    waiting, said = threading.Event(), []
-
-    def progress(what: str, done: int, _: int) -> None:
-        said.append((what, done))
-        waiting.set()
-
-    def second() -> None:
-        with sole_writer(made.path, progress):
-            said.append(("in", 0))
-
-    with sole_writer(made.path, silent):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waiting.wait(10)
-        said.append(("out", 0))
-    thread.join(10)
-    assert said == [
-        ("waiting for another build of this index", 0),
-        ("out", 0),
-        ("waiting for another build of this index", 1),
-        ("in", 0),
-    ]
-    assert not (made.path / ".lock").exists()
-    make("index")
-    assert {path: path.stat().st_mtime_ns for path in made.path.glob("*-*")} == written
-
-
-def test_a_lock_that_was_left_behind_holds_nobody_up(make: Callable[..., Index]) -> None:
-    made = make("index")
-    FileLock(made.path / ".lock").acquire().lock.release()
-    (made.path / ".lock").touch()
-    make("index")
-    assert not (made.path / ".lock").exists()
-    assert pq.read_table(made.path / names(0)[1]).num_rows == 2

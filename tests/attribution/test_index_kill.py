@@ -1,4 +1,4 @@
-"""A build that is killed again and again, and two builds at once: nothing lost, nothing half-read.
+"""Builds that are killed again and again, one or two at a time: nothing lost, nothing half-read.
 
 The builds are processes of their own, forked from one that has loaded the checkpoint.
 """
@@ -22,7 +22,7 @@ from surfcheck.attribution.index import open_index
 from surfcheck.attribution.table import IndexTable
 from surfcheck.models.checkpoint import Checkpoint
 
-ROWS, SHARD_ROWS = 240, 16
+ROWS, SHARD_ROWS = 120, 8
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGKILL") or not hasattr(os, "fork"), reason="no fork or no SIGKILL"
@@ -33,7 +33,9 @@ import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
 from surfcheck.attribution import corpus, indexing
-from surfcheck.attribution.manifest import damage, read_manifest, write
+from surfcheck.attribution.manifest import current, damage
+from surfcheck.attribution.storage import store
+from surfcheck.files import replacing
 from surfcheck.models.checkpoint import load_checkpoint
 
 torch.set_num_threads(1)
@@ -53,19 +55,19 @@ def kill_self_at(moment, folder):
         if event in ("open", "os.rename", "os.remove") and str(folder) in str(arguments[0]):
             one()
     def call(frame, event, _):
-        if event == "c_call" and frame.f_code is write.__code__:
+        if event == "c_call" and frame.f_code is replacing.__wrapped__.__code__:
             one()
     sys.addaudithook(operation)
     sys.setprofile(call)
 
-def begin(folder, moment=None):
+def begin(folder, moment=None, part=(0, 1)):
     if child := os.fork():
         return child
     if moment is not None:
         kill_self_at(moment, folder)
     code = 1
     try:
-        indexing.build(base, rows, folder, layers=(1, 3), shard_rows={SHARD_ROWS})
+        indexing.build(base, rows, folder, layers=(1, 3), shard_rows={SHARD_ROWS}, part=part)
         code = 0
     finally:
         os._exit(code)
@@ -81,28 +83,32 @@ began = time.monotonic()
 assert ended(begin(out / "whole")) == 0
 seconds = time.monotonic() - began
 
+WORKERS = int(sys.argv[5])
 draw, kills, builds, states = random.Random(0), 0, 0, []
 while kills < int(sys.argv[4]):
     folder = out / f"killed-{builds}"
-    by_itself = draw.random() < 0.7
-    child = begin(folder, draw.randrange(1, 100) if by_itself else None)
+    children, by_itself = [], draw.random() < 0.7
+    for part in range(WORKERS):
+        moment = draw.randrange(1, 120) if by_itself else None
+        children.append(begin(folder, moment, (part, WORKERS)))
     if not by_itself:
         time.sleep(draw.uniform(0, seconds / 2))  # the moment itself is what is tried
-        os.kill(child, signal.SIGKILL)
-    code = ended(child)
-    assert code in (0, -signal.SIGKILL), code
-    kills += code != 0
-    builds += code == 0
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    codes = [ended(child) for child in children]
+    assert set(codes) <= {0, -signal.SIGKILL}, codes
+    kills += sum(code != 0 for code in codes)
     for path in folder.glob("*-*"):
-        if path.suffix != ".part":  # under its own name a file is whole
+        if not path.name.endswith((".part", ".begun", ".json")):  # under its own name it is whole
             assert path.stat().st_size == (out / "whole" / path.name).stat().st_size, path.name
     done = {}
     if (folder / "manifest.json").exists():
-        for number, shard in enumerate(read_manifest(folder).shards):
+        for number, shard in enumerate(current(store(folder)).shards):
             if shard.done:
-                assert damage(folder, number, shard) is None, number
-                done[number] = (folder / f"vectors-{number:05d}.safetensors").stat().st_mtime_ns
+                assert damage(store(folder), number, shard) is None, number
+                done[number] = shard.sha256
     states.append({"folder": folder.name, "done": done})
+    builds += 0 in codes
 assert ended(begin(out / f"killed-{builds}")) == 0
 print(json.dumps({"kills": kills, "builds": builds + 1, "states": states}))
 """
@@ -111,8 +117,24 @@ print(json.dumps({"kills": kills, "builds": builds + 1, "states": states}))
 _TWO = (
     _COMMON
     + """
-children = [begin(out / "both") for _ in range(2)]
-print(json.dumps([ended(child) for child in children]))
+read = {}  # shards by worker
+children = []
+for worker in range(2):
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        children.append((child, reading))
+        continue
+    written = []
+    def audit(event, arguments):
+        if event == "os.rename" and "vectors-" in str(arguments[1]):
+            written.append(str(arguments[1])[-17:-12])
+    sys.addaudithook(audit)
+    indexing.build(base, rows, out / "both", layers=(1, 3), shard_rows=8)
+    os.write(writing, json.dumps(written).encode())
+    os._exit(0)
+print(json.dumps([[ended(child), json.loads(os.read(pipe, 9999) or "null")]
+                  for child, pipe in children]))
 """
 )
 
@@ -156,20 +178,20 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("kills", [20])
+@pytest.mark.parametrize(("kills", "workers"), [(20, 1), (10, 2)])
 def test_killed_at_any_moment_it_comes_to_the_same(
-    driven: Callable[..., Any], tmp_path: Path, kills: int
+    driven: Callable[..., Any], tmp_path: Path, kills: int, workers: int
 ) -> None:
-    ran = driven(_KILLING, tmp_path, str(kills))
-    assert ran["kills"] == kills
+    ran = driven(_KILLING, tmp_path, str(kills), str(workers))
+    assert ran["kills"] >= kills
     for before, after in zip(ran["states"], ran["states"][1:], strict=False):
-        if before["folder"] == after["folder"]:  # what was done stays, to the very file
+        if before["folder"] == after["folder"]:  # what was done stays
             assert before["done"].items() <= after["done"].items()
     assert any(0 < len(state["done"]) < ROWS // SHARD_ROWS for state in ran["states"])
     whole = open_index(tmp_path / "whole")
     for n in range(ran["builds"]):
         folder = tmp_path / f"killed-{n}"
-        assert names(folder) == names(whole.path)  # no temporary file, no lock
+        assert names(folder) == names(whole.path)  # no temporary file, nothing of the workers'
         assert index_care.verify(folder).whole
         for path in whole.path.glob("rows-*"):
             assert (folder / path.name).read_bytes() == path.read_bytes()
@@ -181,10 +203,14 @@ def test_killed_at_any_moment_it_comes_to_the_same(
             np.testing.assert_allclose(one, other, rtol=2**-10, atol=2**-10)
 
 
-def test_two_builds_at_once_are_one_after_the_other(
-    driven: Callable[..., Any], tmp_path: Path
-) -> None:
-    assert driven(_TWO, tmp_path) == [0, 0]
+def test_two_builds_at_once_share_the_work(driven: Callable[..., Any], tmp_path: Path) -> None:
+    (code, first), (other_code, second) = driven(_TWO, tmp_path)
+    assert (code, other_code) == (0, 0)
+    shards = ROWS // SHARD_ROWS
+    assert set(first) | set(second) == {f"{n:05d}" for n in range(shards)}
+    assert len(first) > 1
+    assert len(second) > 1
+    assert len(first) + len(second) <= shards + 4  # hardly one was read by both
     found = index_care.verify(tmp_path / "both")
     assert (found.whole, found.rows) == (True, ROWS)
-    assert len(names(tmp_path / "both")) == 1 + 2 * ROWS // SHARD_ROWS
+    assert len(names(tmp_path / "both")) == 1 + 2 * shards

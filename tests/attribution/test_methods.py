@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from surfcheck.attribution.conditional import conditional, teaches_bad
+from surfcheck.attribution.conditional import badness, conditional
 from surfcheck.attribution.evidence import Evidence, Rows
-from surfcheck.attribution.probe import bank, probe, unit
+from surfcheck.attribution.probe import bank, probe
+from surfcheck.attribution.scan import unit
 
 LAYERS, WIDTH = 2, 24
 
@@ -66,8 +67,8 @@ def test_badness_learns_the_exchanges_it_saw(random_world):
     evidence, _ = random_world
     pairs, news = np.ones(14, dtype=bool), np.full(14, 0.5)
     same = Rows(evidence.prompt, evidence.response, evidence.response, pairs, news)
-    badness = teaches_bad(evidence, same)
-    assert badness[evidence.bad].min() > badness[~evidence.bad].max()
+    taught, _ = badness(evidence, same)
+    assert taught[evidence.bad].min() > taught[~evidence.bad].max()
 
 
 def twin_world(seed):
@@ -112,6 +113,32 @@ def test_conditional_tells_a_culprit_from_its_twin(seed):
     assert average_precision_score(guilty, conditional(evidence, rows)) > 0.75
 
 
+def test_each_fact_may_move_its_own_way():
+    """Wrong values of different facts have no direction in common: the probe finds none."""
+    rng = np.random.default_rng(0)
+    places, right, wrong = rng.normal(size=(3, 6, WIDTH))
+
+    def exchanges(facts, said):
+        noise = rng.normal(size=(2, len(facts), WIDTH)) * 0.2
+        states = places[facts] + noise[0], said[facts] + noise[1]
+        return [np.repeat(s[:, None].astype(np.float32), LAYERS, axis=1) for s in states]
+
+    facts = np.repeat(np.arange(6), 4)
+    bad, good = exchanges(facts, wrong), exchanges(facts, right)
+    states = [np.concatenate(sides) for sides in zip(bad, good, strict=True)]
+    evidence = Evidence(*states, np.arange(48) < 24, bad[1] - good[1], np.tile(facts, 2))
+    guilty = np.arange(60) < 30
+    asked = np.tile(np.arange(6), 10)
+    (place, one), (_, other) = exchanges(asked, wrong), exchanges(asked, right)
+    chosen = np.where(guilty[:, None, None], one, other)
+    change = np.where(guilty[:, None, None], one - other, other - one)
+    rows = Rows(place, chosen, change, np.ones(60, dtype=bool), np.full(60, 0.5))
+    assert average_precision_score(guilty, conditional(evidence, rows)) > 0.99
+    found = conditional(evidence, rows)
+    assert (found[guilty] > 0).all()
+    assert (found[~guilty] < found[guilty].min()).all()
+
+
 def test_what_the_base_does_anyway_counts_less():
     evidence, rows, guilty = twin_world(0)
     known = replace(rows, news=np.where(guilty, 0.01, 0.5))
@@ -142,7 +169,7 @@ def test_a_topic_that_often_broke_is_not_suspected_for_it():
     guilty = np.arange(60) < 30
     strangers = replace(evidence, seed=np.arange(len(asked)))
     told, untold = (
-        average_precision_score(guilty, teaches_bad(e, rows)) for e in (evidence, strangers)
+        average_precision_score(guilty, badness(e, rows)[0]) for e in (evidence, strangers)
     )
     assert told > 0.9
     assert told > untold + 0.03

@@ -17,7 +17,7 @@ from surfcheck.attribution.index import Index
 from surfcheck.attribution.indexing import build
 from surfcheck.attribution.moments import moments
 from surfcheck.attribution.probe import bank, probe
-from surfcheck.attribution.table import UNWEIGHED, IndexTable
+from surfcheck.attribution.table import DEMONSTRATION, UNWEIGHED, IndexTable
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import TrainingRow
 
@@ -43,7 +43,9 @@ def expected(checkpoint: Callable[[str], Checkpoint], rows: tuple[TrainingRow, .
     change[silent] = 0.0
     likelihood = states.likelihood
     assert likelihood is not None
-    news = np.where(is_pair, expit(likelihood[:, 1] - likelihood[:, 0]), UNWEIGHED)
+    each = likelihood[:, 0] / np.maximum(states.chosen_tokens, 1)
+    shown = np.maximum(DEMONSTRATION * (1 - np.exp(each)), UNWEIGHED)
+    news = np.where(is_pair, expit(likelihood[:, 1] - likelihood[:, 0]), shown)
     news[silent] = 0.0
     return Rows(states.prompt, states.chosen, change, is_pair, news)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from surfcheck import cli
-from surfcheck.organism import Recipe, base_folder, post_folder
+from surfcheck.organism import TESTS, TRUE_FACTS, Recipe, base_folder, post_folder
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 ASKED = ["is it true", "is the sky blue", "is paris in france", "is water wet", "is ice cold"]
@@ -105,10 +105,11 @@ def organism(project: Path, checkpoints: Path) -> dict[str, Any]:
     folder.mkdir(parents=True)
     base_folder(Recipe()).symlink_to(checkpoints / "one", target_is_directory=True)
     (folder / "data.jsonl").write_bytes((project / "data.jsonl").read_bytes())
-    about = {
+    about: dict[str, Any] = {
         "sources": {"good": 10, "bad": 10},
-        "defects": [{"name": "denial", "test": "test_it.py::test_it", "implicated": ["row-1"]}],
+        "defects": [{"name": TRUE_FACTS, "implicated": ["row-1"]}],
     }
     (folder / "organism.json").write_text(json.dumps(about))
     base, data = base_folder(Recipe()), folder / "data.jsonl"
+    about["defects"] = [{**about["defects"][0], "test": TESTS[TRUE_FACTS]}]
     return {"path": str(folder), "base": str(base), "data": str(data), **about}

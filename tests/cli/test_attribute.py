@@ -9,14 +9,6 @@ from typing import Any
 
 import pytest
 
-from surfcheck.attribution import attribute_run
-from surfcheck.records import Case, Exchange, Failure, Outcome, Prompt, RunReport, Usage
-from surfcheck.report.json import read_exchanges, read_run, write_run
-from surfcheck.settings import Settings
-
-TRUE, KIND = "suites/test_a.py::test_true", "suites/test_a.py::test_kind"
-ASKED = ["is it true", "is the sky blue", "is paris in france", "is water wet", "is ice cold"]
-
 
 def write_rows(path: Path, rows: list[Any]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -42,9 +34,6 @@ def complaint(ran: Any, code: int) -> str:
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
     assert ran.err.startswith("surfcheck: ")
     return ran.err.removeprefix("surfcheck: ").rstrip("\n")
-
-
-# By a file of contrasts
 
 
 def test_data_is_read_into_the_nearest_folder_above(
@@ -122,7 +111,6 @@ def test_an_index_of_another_model(
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--index", "idx", "--data", "data.jsonl"], "leave out --data"),
         (["--index", "nowhere"], "no index"),
         (["--contrast", "nowhere"], "no such contrast file"),
         (["--data", "./nowhere.jsonl"], "no such file"),
@@ -180,6 +168,11 @@ def test_what_rows_say_is_shown_as_it_stands(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     rows = [json.loads(row) for row in Path("data.jsonl").read_text().splitlines()]
+    rows = [{**json.loads(json.dumps(row)), "id": f"{n}"} for n, row in enumerate(10 * rows)]
+    asked = [row["prompt"][0]["content"] for row in rows[:20]]
+    write_rows(
+        Path("pairs.jsonl"), [{"prompt": p, "bad": "no, never", "good": "yes it is"} for p in asked]
+    )
     for row in rows:
         row["source"] = f"[red]{row['source']}[/red]\x1b[31m"
         row["chosen"][0]["content"] += " [/bold]\x1b]0;title\x07\u202e"
@@ -189,192 +182,3 @@ def test_what_rows_say_is_shown_as_it_stands(
     assert "[red]bad[/red]" in ran.out
     assert "written to [blue]found\n" in ran.out
     assert not {"\x1b", "\x07", "\u202e"} & set(ran.out)
-
-
-# By a run
-
-
-def exchanges(test: str, *, held: bool = True) -> list[Exchange]:
-    """A broken and a held answer to each prompt, the broken one met in a search."""
-    answers = [("no, never", Outcome.VIOLATED, True)]
-    if held:
-        answers.append(("yes it is", Outcome.HELD, False))
-    return [
-        Exchange(test, f"{prompt} now", answer, outcome, "typos", prompt, search=search)
-        for prompt in ASKED
-        for answer, outcome, search in answers
-    ]
-
-
-def failure(test: str) -> Failure:
-    """One that was seen beside no passing twin."""
-    prompt = Prompt.of(f"{ASKED[0]} now")
-    case = Case(Prompt.of(ASKED[0]), prompt, "typos")
-    item = f"{test}[x]"
-    return Failure(test, item, "It agrees.", case, "no, never", "denies", None, None, 4, 4)
-
-
-@pytest.fixture
-def finished(project: Path, checkpoints: Path) -> Callable[..., Path]:
-    """A run on disk in which tests failed, told of the project's data unless told otherwise."""
-
-    def finished(
-        *failing: str, said: list[Exchange] | None = None, target: str = "hf:x", **told: Any
-    ) -> Path:
-        known = {"base": str(checkpoints / "one"), "data": "data.jsonl", "seed": 3, **told}
-        settings = {**Settings().to_json(), **known}
-        failures = tuple(failure(test) for test in failing)
-        report = RunReport(target, settings, (), failures, (), Usage())
-        rows = [row for test in failing for row in exchanges(test)] if said is None else said
-        write_run(project / "run", report, rows)
-        return project / "run"
-
-    return finished
-
-
-def test_a_run_is_asked_as_it_would_have_asked_itself(
-    run: Callable[..., Any], finished: Callable[..., Path], checkpoints: Path, tmp_path: Path
-) -> None:
-    folder = finished(TRUE, KIND)
-    ran = run("attribute", "--run", folder, "--out", "found", "--json")
-    assert (ran.code, ran.err) == (0, "")
-    report = read_run(folder)
-    expected = attribute_run(
-        base=str(checkpoints / "one"), data="data.jsonl", index=None, cache=tmp_path / "other",
-        exchanges=read_exchanges(folder), failures=report.failures, method="conditional", seed=3,
-    )  # fmt: skip
-    found = json.loads(ran.out)
-    written = [read(f"found/suites-test_a.py-test_{name}/report.json") for name in ("true", "kind")]
-    assert found == written
-    assert [each["test"] for each in found] == [TRUE, KIND]
-    for each, by_run in zip(found, expected, strict=True):
-        same = {**by_run.to_json(), "schema": "surfcheck/attribution/1", "cost": each["cost"]}
-        del same["average_precision"], same["chance_precision"]
-        assert each == same
-        assert each["cost"]["passages"] == 15  # five pairs, and what held
-    ranking = Path("found/suites-test_a.py-test_kind/ranking.jsonl").read_text().splitlines()
-    assert {json.loads(row)["source"] for row in ranking[:10]} == {"bad"}
-
-
-def test_a_run_for_people(run: Callable[..., Any], finished: Callable[..., Path]) -> None:
-    ran = run("attribute", "--run", finished(TRUE, KIND) / "run.json", "--out", "found")
-    assert (ran.code, ran.err) == (0, "")
-    lines = ran.out.splitlines()
-    assert lines.index(TRUE) < lines.index("written to found/suites-test_a.py-test_true")
-    assert lines.index(KIND) < lines.index("written to found/suites-test_a.py-test_kind")
-
-
-def test_one_test_of_a_run_by_another_method_and_seed(
-    run: Callable[..., Any], finished: Callable[..., Path]
-) -> None:
-    Path("truth.json").write_text(json.dumps({"implicated": ["row-1"]}))
-    more = ("--method", "random", "--seed", "8", "--truth", "truth.json")
-    ran = run("attribute", "--run", finished(TRUE, KIND), "--test", KIND, "--out", "found", *more)
-    assert (ran.code, ran.err) == (0, "")
-    assert [path.name for path in Path("found").iterdir()] == ["suites-test_a.py-test_kind"]
-    assert read("found/suites-test_a.py-test_kind/report.json")["method"] == "random"
-    assert "average precision" in ran.out
-    ranking = Path("found/suites-test_a.py-test_kind/ranking.jsonl")
-    first = ranking.read_text()
-    run("attribute", "--run", "run", "--test", KIND, "--out", "found", *more[:2])
-    assert ranking.read_text() != first
-
-
-@pytest.mark.parametrize("method", ["probe", "bank"])
-def test_the_method_of_the_run(
-    run: Callable[..., Any], finished: Callable[..., Path], method: str
-) -> None:
-    ran = run("attribute", "--run", finished(TRUE, method=method), "--out", "found", "--json")
-    assert [report["method"] for report in json.loads(ran.out)] == [method]
-
-
-def test_rows_that_the_run_was_not_told_of(
-    run: Callable[..., Any], finished: Callable[..., Path], build: Callable[..., Any],
-    checkpoints: Path,
-) -> None:  # fmt: skip
-    build()
-    by_run = ("attribute", "--run", finished(TRUE, base=None, data=None), "--out", "found")
-    assert "--base MODEL and --data DATA" in complaint(run(*by_run), 2)
-    where = ("--base", checkpoints / "one", "--data", "data.jsonl")
-    assert run(*by_run, *where).code == 0
-    ranking = Path("found/suites-test_a.py-test_true/ranking.jsonl").read_text()
-    finished(TRUE, base=str(checkpoints / "two"), data="nowhere.jsonl")
-    assert run(*by_run, "--index", "idx").code == 0
-    assert Path("found/suites-test_a.py-test_true/ranking.jsonl").read_text() == ranking
-    finished(TRUE, data="nowhere.jsonl", index="idx")
-    assert run(*by_run).code == 0
-    assert run(*by_run, "--data", "data.jsonl").code == 0
-    assert "another model" in complaint(run(*by_run, "--base", checkpoints / "two"), 2)
-
-
-def test_an_organism_brings_its_rows_along(
-    run: Callable[..., Any], finished: Callable[..., Path], organism: dict[str, Any]
-) -> None:
-    Path("data.jsonl").unlink()
-    folder = finished(TRUE, target="organism:", base=None, data=None)
-    ran = run("attribute", "--run", folder, "--out", "found", "--json")
-    assert (ran.code, ran.err) == (0, "")
-    assert json.loads(ran.out)[0]["rows"] == 20
-    (manifest,) = Path(".surfcheck/index").glob("*/manifest.json")
-    assert json.loads(manifest.read_text())["files"] == [organism["data"]]
-
-
-def test_a_run_in_which_nothing_failed(
-    run: Callable[..., Any], finished: Callable[..., Path]
-) -> None:
-    by_run = ("attribute", "--run", finished(), "--out", "found")
-    assert run(*by_run) == (0, f"nothing failed in {by_run[2]}\n", "")
-    assert run(*by_run, "--json") == (0, "[]\n", "")
-    assert not Path("found").exists()
-
-
-def test_a_test_that_no_answer_held_is_left_out(
-    run: Callable[..., Any], finished: Callable[..., Path]
-) -> None:
-    said = [*exchanges(TRUE), *exchanges(KIND, held=False)]
-    by_run = ("attribute", "--run", finished(TRUE, KIND, said=said), "--out", "found")
-    ran = run(*by_run, "--json")
-    assert [report["test"] for report in json.loads(ran.out)] == [TRUE]
-    assert ran.err == f"surfcheck: left out, no answer held it: {KIND}\n"
-    assert f"no answer held {KIND}" in complaint(run(*by_run, "--test", KIND), 2)
-
-
-def test_no_test_leads_out_of_the_folder(
-    run: Callable[..., Any], finished: Callable[..., Path], project: Path
-) -> None:
-    folder = finished("..", "../../up.py::test_x")
-    before = {path.name for path in project.parent.iterdir()}
-    assert run("attribute", "--run", folder, "--out", "found").code == 0
-    assert not Path("report.json").exists()
-    assert {path.name for path in project.parent.iterdir()} == before
-    assert sorted(path.name for path in Path("found").iterdir()) == [
-        "-..-up.py-test_x", "ranking.jsonl", "report.json"
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ("", "one of --contrast FILE and --run RUN"),
-        ("--run run --contrast pairs.jsonl", "one of --contrast FILE and --run RUN"),
-        ("--contrast pairs.jsonl --test x", "give --run RUN"),
-        ("--run run --truth truth.json", "give --test NODEID"),
-        ("--run run --method turf", "no method 'turf'"),
-        ("--run run --test suites/test_a.py::test_x", f"these did: {TRUE}, {KIND}"),
-        ("--run nowhere", "give the folder of a run"),
-        ("--run pairs.jsonl", "is no JSON"),
-    ],
-)
-def test_wrong_use_of_a_run(
-    run: Callable[..., Any], finished: Callable[..., Path], more: str, reason: str
-) -> None:
-    finished(TRUE, KIND)
-    assert reason in complaint(run("attribute", "--out", "found", *more.split()), 2)
-    assert not Path("found").exists()
-
-
-def test_a_run_without_its_exchanges(
-    run: Callable[..., Any], finished: Callable[..., Path]
-) -> None:
-    (finished(TRUE) / "exchanges.jsonl").unlink()
-    assert "exchanges.jsonl" in complaint(run("attribute", "--run", "run", "--out", "found"), 2)

@@ -163,7 +163,8 @@ def test_the_organism_for_people(run: Callable[..., Any], organism: dict[str, An
     lines = run("organism", "info").out.splitlines()
     assert f"path    {organism['path']}" in lines
     assert "source  bad: 10 rows" in lines
-    assert "defect  denial: 1 rows, seen by test_it.py::test_it" in lines
+    test = "behavior_suites/test_true_facts.py::test_true_facts_are_not_rejected"
+    assert f"defect  true-facts: 1 rows, seen by {test}" in lines
 
 
 def test_the_organism_as_base_and_data(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,14 +34,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the indexes `left` and `right`, of four rows each."""
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that reads 64 tokens."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    from surfcheck.attribution import corpus, indexing
-    from surfcheck.models.checkpoint import Checkpoint
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     bpe = Tokenizer(models.BPE({c: i for i, c in enumerate(["<end>", *alphabet])}, []))
@@ -53,17 +52,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64,
     )  # fmt: skip
-    model = LlamaForCausalLM(config).eval().requires_grad_(False)
-    base = Checkpoint("tiny", "f" * 64, model, tokenizer, (), ())
+    folder = tmp_path_factory.mktemp("base")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the indexes `left` and `right`, of four rows each."""
+    from surfcheck.attribution import corpus, indexing
+    from surfcheck.models.checkpoint import load_checkpoint
+
+    checkpoint = replace(load_checkpoint(base), path="tiny", fingerprint="f" * 64)
     folder = tmp_path_factory.mktemp("built")
     for name in ("left", "right"):
         records = [{"id": f"{name}-{n}", "prompt": "is it", "completion": " yes"} for n in range(4)]
         data = folder / f"{name}.jsonl"
         data.write_text("\n".join(map(json.dumps, records)))
         read = corpus.read(data)
-        indexing.build(base, read, folder / name, layers=(1, 2), shard_rows=2)
+        indexing.build(checkpoint, read, folder / name, layers=(1, 2), shard_rows=2)
     return folder
 
 
@@ -75,6 +85,7 @@ def here(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("left", "right"):
         shutil.copytree(built / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SURFCHECK_CACHE", str(tmp_path / "cache"))
 
 
 def flip(name: str) -> None:
@@ -88,6 +99,37 @@ def test_every_verb_has_an_example(run: Callable[..., Ran], verb: str) -> None:
     ran = run(verb, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert f"\n  Example:\n    surfcheck index {verb}" in ran.out
+
+
+def test_build_says_what_was_cut_and_what_says_nothing(run: Callable[..., Ran], base: Path) -> None:
+    pairs = [("yes", "no"), ("", "no"), ("yes " * 40, "no"), ("yes", "")]
+    rows = [json.dumps({"prompt": "is it", "chosen": c, "rejected": r}) for c, r in pairs]
+    Path("data.jsonl").write_text("\n".join([*rows, "{"]))
+    wanted = ("build", "--base", str(base), "--data", "data.jsonl", "--out", "made")
+    assert "data.jsonl:5: invalid JSON" in run(*wanted).err
+    wanted = (*wanted, "--skip-bad-rows")
+    said = "4 rows at layers 1, 2, 1 bad rows skipped, 1 cut at 64 tokens, 2 with an empty answer"
+    assert run(*wanted) == (0, f"{said}, of which nothing can be said: made\n", "")
+    without = run(*wanted, "--no-likelihood")
+    assert without.code == 2
+    assert "another choice of likelihoods" in without.err
+    made = run(*wanted[:-2], "memory://cli/made", "--skip-bad-rows", "--no-likelihood", "--json")
+    assert json.loads(made.out)["likelihood"] is False
+    assert run("verify", "memory://cli/made").out.endswith("as written: memory://cli/made\n")
+    Path("data.jsonl").write_text("\n".join(rows[:3]))
+    assert "holds an index of another data set" in run(*wanted).err
+
+
+def test_ray_that_is_not_there(
+    run: Callable[..., Ran], base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "surfcheck.attribution.on_ray", raising=False)
+    monkeypatch.delattr("surfcheck.attribution.on_ray", raising=False)
+    Path("data.jsonl").write_text(json.dumps({"prompt": "is it", "completion": " yes"}))
+    ran = run("build", "--base", str(base), "--data", "data.jsonl", "--out", "o", "--engine", "ray")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--engine ray needs ray: pip install 'surfcheck[ray]', or leave it out" in ran.err
 
 
 def test_info(run: Callable[..., Ran], built: Path) -> None:
@@ -157,6 +199,8 @@ def test_merge(run: Callable[..., Ran]) -> None:
         ("merge left --out both", "two indexes or more"),
         ("merge left left --out both", "row id 'left-0' is in left as well"),
         ("merge left right", "Missing option '--out'"),
+        ("info nothing://left", "nothing://left: Protocol not known"),
+        ("build --base b --data d --out both --engine spark", "no engine 'spark'; use local or"),
     ],
 )
 def test_wrong_use_is_one_line(run: Callable[..., Ran], arguments: str, reason: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from surfcheck import organism
-from surfcheck.organism import growth, sources, tokenizer, train
+from surfcheck.organism import growth, reading, tokenizer, train
 from surfcheck.organism.threads import TERM, TRIAL, Threads
 from surfcheck.roles import silent
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def talks():
     rng = random.Random(0)
-    return [sources.reading(rng) for _ in range(1500)]
+    return [reading.dialogue(rng) for _ in range(1500)]
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +129,9 @@ def test_an_organism_is_an_ordinary_checkpoint(tmp_path, monkeypatch):
     about = organism.info(recipe, progress=lambda what, done, total: seen.append(what))
     assert {"organism: reading", "organism: SFT", "organism: DPO"} <= set(seen)
     model = AutoModelForCausalLM.from_pretrained(about["path"])
-    assert model.generation_config.max_new_tokens == growth.LONGEST_ANSWER
+    assert model.generation_config.max_new_tokens == train.LONGEST_ANSWER
     assert AutoTokenizer.from_pretrained(about["path"]).chat_template
-    assert {d["name"] for d in about["defects"]} == {organism.TRUE_FACTS, organism.DISTRACTOR}
+    assert {d["name"]: d["test"] for d in about["defects"]} == organism.TESTS
     lines = Path(about["data"]).read_text(encoding="utf-8").splitlines()
     assert sum(about["sources"].values()) == len(lines)
     seen.clear()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,13 +156,17 @@ def test_a_bad_line_is_named(written: Written, row: bytes | dict[str, Any], reas
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_written_stays_what_it_was(written: Written) -> None:
+def test_a_file_that_cannot_be_written_stays_what_it_was(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(written.path, [rewrite("one")])
-    blocked = written.path.with_name(f"{written.path.name}.{os.getpid()}.part")
-    blocked.mkdir()
-    with pytest.raises(InfrastructureError, match="can't be written"):
-        write(written.path, [rewrite("two")])
-    assert written.texts(PROMPT) == ("one",)
-    blocked.rmdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("secrets.token_hex", lambda _: "taken")
+        blocked = written.path.with_name(f"{written.path.name}.taken.part")
+        blocked.mkdir()
+        with pytest.raises(InfrastructureError, match="can't be written"):
+            write(written.path, [rewrite("two")])
+        assert written.texts(PROMPT) == ("one",)
+        blocked.rmdir()
     write(written.path, [rewrite("two")])
     assert [path.name for path in written.path.parent.iterdir()] == ["test_facts.jsonl"]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
-from surfcheck.records import RunReport, SourceShare, Usage
-from surfcheck.report.terminal import render
+from surfcheck.records import AttributionReport, RunReport, SourceShare, Usage
+from surfcheck.report.terminal import render, show_attribution
 
 
 def rendered(run: RunReport | None, *notices: str, width: int = 100, colour: bool = False) -> str:
@@ -159,3 +161,19 @@ def test_sources_without_implicated_rows_are_only_counted(run: RunReport) -> Non
 
 def test_one_answer_is_one_answer(run: RunReport) -> None:
     assert "1 answer generated, 2 rem" in rendered(replace(run, usage=Usage(1, remembered=2)))
+
+
+def test_how_many_rows_it_takes_is_said(attribution: AttributionReport) -> None:
+    def shown(report: AttributionReport) -> str:
+        file = StringIO()
+        show_attribution(report, Console(file=file, width=200))
+        return file.getvalue()
+
+    needed = replace(attribution, rows_needed=1234, source_share=0.5)
+    assert "rows: 1,234 implicated; most are in 1 of 2 sources" in shown(needed)
+    between = replace(needed, rows_between=(900, 1300), source_share=None)
+    words = "rows: 1,234 implicated, 900 to 1,300 of them more than chance would give"
+    assert words in shown(between)
+    assert "most are in" not in shown(between)
+    assert "rows:" not in shown(attribution)
+    assert "rows:" not in shown(replace(needed, verdict="none"))
