@@ -39,7 +39,7 @@ FALSE_SHARE = 0.1
 SOURCE_SHARE = 0.5
 """Of a source's rows implicated: then it is the source and not single rows of it."""
 DIFFUSE_SHARE = 0.25
-"""Of all rows implicated, by the low end of the interval: then it is a habit of the data."""
+"""Of all pairs, or all demonstrations, by the low end of the interval: then it is their habit."""
 CARRIED = 0.8
 """Of the implicated rows: the fewest sources that have so many carry the behaviour."""
 LISTED = 200
@@ -89,7 +89,8 @@ def judge_ranking(
     strong[best] = True
     shares = source_table(strong, sources)
     p_value, least = max(p_labels, p_rows), between[0] if between else count
-    verdict = _word(p_value, least / len(scores), shares)
+    alike, peers = _kind(rows.is_pair, best, sources)
+    verdict = _word(p_value, least / alike, shares, peers)
     shown = best[:LISTED] if verdict != "none" else best[:0]
     listed = _listed(shown, scores, ids, sources, read)
     return AttributionReport(
@@ -140,12 +141,22 @@ def source_table(strong: Bools, sources: Sequence[str]) -> tuple[SourceShare, ..
     return tuple(sorted(table, key=lambda s: (s.q_value, -s.lift)))
 
 
-def _word(p_value: float, share: float, shares: Sequence[SourceShare]) -> VerdictWord:
+def _kind(is_pair: Bools, best: Numbers, sources: Sequence[str]) -> tuple[int, int]:
+    """How many rows, in how many sources, are of the kind that most of the best are: preferences
+    may share a habit, however many demonstrations lie beside them."""
+    pairs = not len(best) or is_pair[best].mean() >= 0.5
+    alike = np.flatnonzero(is_pair == pairs)
+    return len(alike), len({sources[i] for i in alike.tolist()})
+
+
+def _word(p_value: float, share: float, shares: Sequence[SourceShare], peers: int) -> VerdictWord:
+    """`share` is of all rows, and `peers` all sources, of the kind that is implicated: preference
+    pairs or demonstrations."""
     hits = sum(s.implicated for s in shares)
     if p_value > ALPHA or not hits:
         return "none"
     whole = [s for s in shares if s.implicated >= SOURCE_SHARE * s.rows]
-    few = 2 * len(whole) <= len(shares)
+    few = 2 * len(whole) <= peers
     if few and sum(s.implicated for s in whole) >= CARRIED * hits:
         return "source"
     return "diffuse" if share > DIFFUSE_SHARE else "sparse"

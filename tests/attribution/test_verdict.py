@@ -104,6 +104,17 @@ def test_a_habit_of_most_rows_is_diffuse():
     assert found.source_share > 1 / 2
 
 
+def test_a_habit_of_the_pairs_is_diffuse_beside_many_demonstrations():
+    """All three of their sources have it; of all rows and sources, that is not much."""
+    evidence, rows = world(np.arange(120))
+    rows = replace(rows, is_pair=np.arange(N) < 150)
+    sources = [f"pairs-{i % 3}" if i < 150 else f"talks-{i % 9}" for i in range(N)]
+    found = report(evidence, rows, sources)
+    assert found.rows_between[0] < N / 4
+    assert found.verdict == "diffuse"
+    assert report(evidence, replace(rows, is_pair=np.ones(N, bool)), sources).verdict == "source"
+
+
 def test_meaningless_contrasts_are_nothing():
     evidence, rows = world(np.arange(0, N, 20))
     nothing = replace(evidence, change=states(np.random.default_rng(3), 12))
