@@ -16,7 +16,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:] = [place for place in sys.path if Path(place) != HERE]  # `statistics` is Python's
+ROOT = HERE.parent
+# `statistics` is Python's; `benchmarks.attribution` is found from the root.
+sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place) != HERE)]
 
 # ruff: noqa: E402
 import argparse
@@ -29,6 +31,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.attribution import TALKS, announce
 from surfcheck import attribution, organism
 from surfcheck.attribution import corpus
 from surfcheck.attribution.bench import Bench
@@ -41,7 +44,6 @@ from surfcheck.cli.measuring import by_suite
 from surfcheck.cli.retrain import organism_training
 from surfcheck.report.json import read_exchanges, read_run
 
-ROOT = Path(__file__).resolve().parents[1]
 ACTIONS: dict[str, tuple[Action, ...]] = {
     organism.DISTRACTOR: ("drop", "flip"),
     organism.TRUE_FACTS: ("drop",),
@@ -49,8 +51,6 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 FACTORS = (0.5, 1.0, 2.0)
 """How many rows are edited, in numbers of plants."""
 ARMS = (METHOD, "random", ORACLE)
-TALKS = 93_000
-"""As in benchmarks/attribution.py."""
 GOALS: dict[Action, float] = {"drop": 63.0, "flip": 78.0}
 """Reductions published for 2602.11079, in per cent, which k = n has to reach here."""
 BY_CHANCE = 15.0
@@ -119,12 +119,6 @@ def write(judged: dict[tuple[str, Action, float], Judged], seeds: list[int], out
     out.parent.mkdir(parents=True, exist_ok=True)
     whole = {"seeds": seeds, "results": results}
     out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-
-
-def announce(what: str, done: int, total: int) -> None:
-    """A line where something ends."""
-    if done == total:
-        print(what, file=sys.stderr, flush=True)
 
 
 # One organism

@@ -25,13 +25,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:] = [place for place in sys.path if Path(place) != HERE]  # `statistics` is Python's
+ROOT = HERE.parent
+# `statistics` is Python's; `benchmarks.attribution` is found from the root.
+sys.path[:] = [str(ROOT), *(place for place in sys.path if Path(place) != HERE)]
 
 # ruff: noqa: E402
 import argparse
 import json
 import random
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.attribution import run_suites
 from surfcheck import organism
 from surfcheck.attribution import chance as chances
 from surfcheck.attribution import open_data, text
@@ -93,7 +95,9 @@ def main() -> None:
     clean = options.clean or organism.build(organism.Recipe(plants=()))
     base = options.base or str(organism.base_folder(organism.Recipe()))
     with tempfile.TemporaryDirectory() as place:
-        run = options.run or run_suites(f"hf:{planted}", Path(place) / "run")
+        run = options.run or Path(place) / "run"
+        if options.run is None:
+            run_suites(f"hf:{planted}", "behavior_suites", run)
         data = (str(folder / "data.jsonl") for folder in (planted, clean))
         libraries = [open_data(base=base, data=d, cache=Path(place) / "index") for d in data]
         plants, held = questions(planted, run)
@@ -108,19 +112,6 @@ def main() -> None:
     show(summary, power)
     whole = {"summary": summary, "power": power, "nulls": nulls}
     write_whole(options.out, json.dumps(whole, indent=1) + "\n")
-
-
-def run_suites(target: str, report: Path) -> Path:
-    """`pytest --surf` over the suites."""
-    command = [
-        sys.executable, "-m", "pytest", "--surf", "-q", "--no-header", "--tb=no",
-        f"--surf-target={target}", f"--surf-report={report}", "--surf-memory=off",
-        "--surf-no-attribution", "--ignore-glob=*/test_assistant_*", "behavior_suites",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"pytest --surf ended with {done.returncode}:\n{done.stdout[-2000:]}")
-    return report
 
 
 def questions(planted: Path, run: Path) -> tuple[dict[str, Sequence[Contrast]], list[Pair]]:

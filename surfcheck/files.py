@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from surfcheck.errors import InfrastructureError
 
@@ -43,3 +44,8 @@ def write_whole(path: Path, text: str) -> None:
     content = text.encode()
     with replacing(path) as file:
         file.write(content)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """The value as indented JSON, whole or not at all. Raises OSError."""
+    write_whole(path, json.dumps(value, indent=2) + "\n")

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from surfcheck.attribution import corpus
 from surfcheck.attribution.capability import Exam
 from surfcheck.attribution.cure import Trial
 from surfcheck.attribution.training import Rows, Stage, Training, content, train
-from surfcheck.files import write_whole
+from surfcheck.files import write_json
 from surfcheck.roles import Progress, silent
 
 
@@ -130,8 +130,3 @@ def _rows(data: str, is_pair: bool | None = None) -> Rows:
         for whole in corpus.whole_rows(data)
         if is_pair is None or whole.row.is_pair == is_pair
     )
-
-
-def write_json(place: Path, value: dict[str, Any]) -> None:
-    """Under this name, whole. Raises OSError."""
-    write_whole(place, json.dumps(value, indent=2) + "\n")

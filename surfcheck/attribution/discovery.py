@@ -35,7 +35,7 @@ from surfcheck.attribution.contrasts import MOST_BROKEN, MOST_HELD
 from surfcheck.attribution.engine import Attribution, Library, attribute
 from surfcheck.attribution.evidence import Table, gather
 from surfcheck.errors import DataError, UsageError
-from surfcheck.files import write_whole
+from surfcheck.files import write_json, write_whole
 from surfcheck.records import Contrast, DiscoveryReport, Emergent, Prompt, TwoAnswers
 from surfcheck.roles import Ask, Model, Progress, silent
 
@@ -89,7 +89,7 @@ class Discovery:
             write_whole(place / "contrasts.jsonl", lines)
         folder.mkdir(parents=True, exist_ok=True)
         whole = {"schema": DiscoveryReport.schema, **self.report.to_json()}
-        write_whole(folder / REPORT, json.dumps(whole, indent=2) + "\n")
+        write_json(folder / REPORT, whole)
 
 
 def folder_of(folder: Path, number: int) -> Path:
@@ -119,18 +119,16 @@ def discover(
     rng = np.random.default_rng(seed)
     change = _changes(library, other, progress)
     parts, chances = _behaviours(change, library.rows, rng, progress)
-    held = [Contrast(pair.prompt, None, pair.target) for pair in pairs if pair.base == pair.target]
-    some = [held[i] for i in np.sort(rng.permutation(len(held))[:MOST_HELD])]
+    some = _held(pairs, rng)
     asking = [(*(_contrast(other[i]) for i in part.members[:MOST_BROKEN]), *some) for part in parts]
     rankings = [
         attribute(library, contrasts, method=method, seed=seed, progress=progress)
         for contrasts in asking
     ]
+    found = zip(parts, chances, rankings, strict=True)
     behaviours = tuple(
         _emergent(number, part, [other[i] for i in part.members], len(other), p_value, ranking)
-        for number, (part, p_value, ranking) in enumerate(
-            zip(parts, chances, rankings, strict=True), 1
-        )
+        for number, (part, p_value, ranking) in enumerate(found, 1)
     )
     matrix = _matrix(change, parts, library.rows)
     scattered = len(other) - sum(behaviour.prompts for behaviour in behaviours)
@@ -152,6 +150,12 @@ def _both(
         progress("asking the target", len(given), len(prompts))
     earlier = before.answers(library.base, prompts, progress=progress)
     return map(TwoAnswers, prompts, earlier, given)
+
+
+def _held(pairs: Sequence[TwoAnswers], rng: np.random.Generator) -> list[Contrast]:
+    """What both answer alike, or some of it."""
+    held = [Contrast(pair.prompt, None, pair.target) for pair in pairs if pair.base == pair.target]
+    return [held[i] for i in np.sort(rng.permutation(len(held))[:MOST_HELD])]
 
 
 def _contrast(pair: TwoAnswers) -> Contrast:

@@ -22,6 +22,7 @@ from typing import IO, Any, Literal
 
 from surfcheck.attribution import corpus
 from surfcheck.attribution.corpus import WholeRow
+from surfcheck.attribution.ranking import ranked_ids
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.files import output
 from surfcheck.jsonable import Record
@@ -32,7 +33,6 @@ Control = Literal["random", "length"]
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 _OFTEN = 1000
-_RANKED = 'give {"rank", "id", "source", "score"}, as attribute writes them'
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def edit(
     """
     path = Path(out)
     _check_out(path, data, ranking)
-    ranked = _ranked(ranking)
+    ranked = ranked_ids(ranking)
     table = _table(data, len(ranked), progress)
     rows = _top(table, ranked, top, frozenset(sources), data=data, ranking=ranking)
     _check_action(table, rows, action)
@@ -124,43 +124,6 @@ def _check_out(out: Path, data: str | Path, ranking: str | Path) -> None:
         raise UsageError(f"{out}: is the ranking itself; name another file")
     if Path(data).resolve() in (whole, *whole.parents):
         raise UsageError(f"{out}: is, or would become, part of the data; name a file outside it")
-
-
-def _ranked(path: str | Path) -> list[str]:
-    """The ids of a ranking, best first."""
-    ranks: list[tuple[int, int, str]] = []
-    seen: dict[str, int] = {}
-    try:
-        with Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.isspace():
-                    continue
-                rank, identity = _rank(path, number, line)
-                if identity in seen:
-                    first = f"id {identity!r} was already ranked in line {seen[identity]}"
-                    raise DataError(path, number, f"{first}; rank each row once")
-                seen[identity] = number
-                ranks.append((rank, number, identity))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such ranking; give attribute's ranking.jsonl") from None
-    except OSError as error:
-        reason = f"{path}: can't be read ({error.strerror})"
-        raise UsageError(f"{reason}; give attribute's ranking.jsonl") from None
-    if not ranks:
-        raise DataError(path, None, f"ranks no row; {_RANKED}")
-    return [identity for _, _, identity in sorted(ranks)]
-
-
-def _rank(path: str | Path, number: int, line: bytes) -> tuple[int, str]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, number, f"is no JSON ({error}); {_RANKED}") from None
-    row = value if isinstance(value, dict) else {}
-    rank, identity = row.get("rank"), row.get("id")
-    if not isinstance(rank, int) or not isinstance(identity, str):
-        raise DataError(path, number, f"has no whole `rank` or no text `id`; {_RANKED}")
-    return rank, identity
 
 
 def _table(data: str | Path, expected: int, progress: Progress) -> _Table:

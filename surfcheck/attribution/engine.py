@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,18 +15,19 @@ from surfcheck.attribution import corpus, text
 from surfcheck.attribution.activations import Reader
 from surfcheck.attribution.chance import Method
 from surfcheck.attribution.conditional import conditional
-from surfcheck.attribution.evidence import Table, gather
+from surfcheck.attribution.evidence import EVERY, Table, gather
 from surfcheck.attribution.gradient import gradient
 from surfcheck.attribution.how import USUAL, How
 from surfcheck.attribution.index import Index, open_index
 from surfcheck.attribution.indexing import build
 from surfcheck.attribution.manifest import SCHEMA
 from surfcheck.attribution.probe import Scores, bank, probe
+from surfcheck.attribution.ranking import Ranking
 from surfcheck.attribution.streaming import survey
 from surfcheck.attribution.table import IndexTable
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import MismatchError, UsageError
-from surfcheck.files import replacing, write_whole
+from surfcheck.files import replacing, write_json
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.records import AttributionReport, Contrast, TrainingRow
 from surfcheck.roles import Progress, silent
@@ -100,22 +100,19 @@ class Attribution:
     scores: Scores
     """Their scores [rows]."""
 
-    def ranking(self) -> Iterator[dict[str, object]]:
-        """Every row, best first: a line of `ranking.jsonl` each."""
-        for rank, i in enumerate(np.argsort(-self.scores, kind="stable").tolist(), 1):
-            row = {"rank": rank, "id": self.ids[i], "source": self.sources[i]}
-            yield {**row, "score": float(self.scores[i])}
+    def ranking(self) -> Ranking:
+        """Every row, best first."""
+        return Ranking.of(self.ids, self.sources, self.scores)
 
     def write(self, folder: Path) -> None:
         """`ranking.jsonl` and then `report.json`, each whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / "ranking.jsonl") as file:
-            for row in self.ranking():
-                file.write(json.dumps(row).encode() + b"\n")
+            self.ranking().write(file)
         whole = {"schema": AttributionReport.schema, **self.report.to_json()}
         if whole["average_precision"] is None:
             del whole["average_precision"], whole["chance_precision"]
-        write_whole(folder / "report.json", json.dumps(whole, indent=2) + "\n")
+        write_json(folder / "report.json", whole)
 
 
 def open_data(
@@ -157,17 +154,20 @@ def attribute(
     if method not in NAMES:
         raise UsageError(f"there is no method {method!r}; use one of {', '.join(NAMES)}")
     started, index = time.perf_counter(), library.index
+    again = None
+    if method in METHODS:
+        again = how.score_by(METHODS[method])
+    else:
+        how.only_by_activations(method)
     table: Table = library.rows
     evidence = gather(library.reader, contrasts, progress=progress)
-    if method in METHODS:
-        layers = how.pick(evidence, index.layers)
-        evidence, table = evidence.at(layers), IndexTable(index, layers)
-        again = how.score_by(METHODS[method])
-        scores = again(evidence, table)
-    else:
-        again = None
-        how.only_by_activations(method)
+    if again is None:
         scores = _by_text_or_gradient(library, contrasts, method, seed, progress)
+    else:
+        layers = how.pick(evidence, index.layers)
+        if layers != EVERY:
+            evidence, table = evidence.at(layers), IndexTable(index, layers)
+        scores = again(evidence, table)
     report = judge_ranking(
         scores, evidence, table, ids=index.ids, sources=index.sources,
         texts=lambda numbers: index.texts(numbers.tolist()), method=method, again=again, seed=seed,

@@ -42,6 +42,7 @@ from transformers.pytorch_utils import Conv1D
 from surfcheck.attribution.activations import TRL_LENGTH, Counts, find_blocks
 from surfcheck.attribution.probe import Scores
 from surfcheck.attribution.projection import kronecker, outer, shorten
+from surfcheck.attribution.scan import TINY
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.batches import batches
 from surfcheck.models.checkpoint import Checkpoint, quiet
@@ -56,8 +57,6 @@ WINDOW = 1024
 """Rows that are sorted by length at a time."""
 NUMBERS = 2**26
 """Most numbers of a batch's vectors: 256 MiB."""
-TINY = 1e-12
-"""No vector is divided by less."""
 
 
 def gradient(

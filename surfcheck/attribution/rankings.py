@@ -11,23 +11,20 @@ first k does. Left out: learned weights, and rankings of different rows.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import rankdata, spearmanr
 
-from surfcheck.errors import DataError, MismatchError, UsageError
+from surfcheck.attribution.ranking import Ranking, Scores, read_ranking
+from surfcheck.errors import MismatchError, UsageError
 from surfcheck.files import output
 from surfcheck.jsonable import Record
 
-Scores = npt.NDArray[np.float64]
 Fusion = Literal["reciprocal", "borda"]
 
 SMOOTHING = 60.0
@@ -36,37 +33,6 @@ PERSISTENCE = 0.99
 """Of rank-biased overlap: the first 100 rows have 86 % of the weight."""
 TOP = 100
 """Rows of which the overlap is counted if nobody says otherwise."""
-_RANKED = 'give {"rank", "id", "source", "score"}, as attribute writes them'
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Every row of a data set, best first."""
-
-    ids: tuple[str, ...]
-    """Their ids."""
-    sources: tuple[str, ...]
-    """Where they come from."""
-    scores: tuple[float, ...]
-    """Their scores, higher = more implicated."""
-
-    @classmethod
-    def of(cls, ids: Sequence[str], sources: Sequence[str], scores: Scores) -> Ranking:
-        """The ranking of rows in any order; of equal scores the earlier comes first."""
-        order = np.argsort(-scores, kind="stable").tolist()
-        return cls(
-            tuple(ids[i] for i in order),
-            tuple(sources[i] for i in order),
-            tuple(float(scores[i]) for i in order),
-        )
-
-    def lines(self) -> str:
-        """The content of a `ranking.jsonl`."""
-        rows = enumerate(zip(self.ids, self.sources, self.scores, strict=True), 1)
-        return "".join(
-            json.dumps({"rank": rank, "id": i, "source": source, "score": score}) + "\n"
-            for rank, (i, source, score) in rows
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,52 +108,6 @@ def _ranks(scores: Scores) -> Scores:
 # Files of rankings
 
 
-def read_ranking(path: str | Path) -> Ranking:
-    """A `ranking.jsonl`, in the order of its ranks.
-
-    Raises UsageError if it can't be read, DataError naming the line that is no rank or ranks a row
-    again.
-    """
-    rows: list[tuple[int, int, str, str, float]] = []
-    seen: dict[str, int] = {}
-    try:
-        with Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.isspace():
-                    continue
-                rank, identity, source, score = _row(path, number, line)
-                if identity in seen:
-                    first = f"id {identity!r} was already ranked in line {seen[identity]}"
-                    raise DataError(path, number, f"{first}; rank each row once")
-                seen[identity] = number
-                rows.append((rank, number, identity, source, score))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such ranking; give attribute's ranking.jsonl") from None
-    except OSError as error:
-        reason = f"{path}: can't be read ({error.strerror})"
-        raise UsageError(f"{reason}; give attribute's ranking.jsonl") from None
-    if not rows:
-        raise DataError(path, None, f"ranks no row; {_RANKED}")
-    _, _, ids, sources, scores = zip(*sorted(rows), strict=True)
-    return Ranking(ids, sources, scores)
-
-
-def _row(path: str | Path, number: int, line: bytes) -> tuple[int, str, str, float]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, number, f"is no JSON ({error}); {_RANKED}") from None
-    row: dict[str, Any] = value if isinstance(value, dict) else {}
-    rank, identity, source, score = (row.get(n) for n in ("rank", "id", "source", "score"))
-    if not isinstance(rank, int) or not isinstance(identity, str):
-        raise DataError(path, number, f"has no whole `rank` or no text `id`; {_RANKED}")
-    if not isinstance(source, str):
-        raise DataError(path, number, f"has no text `source`; {_RANKED}")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise DataError(path, number, f"has no finite `score`; {_RANKED}")
-    return rank, identity, source, float(score)
-
-
 def combine(paths: Sequence[str | Path], out: str | Path, *, by: Fusion = "reciprocal") -> Ranking:
     """Put rankings of the same rows together and write them as one.
 
@@ -205,7 +125,7 @@ def combine(paths: Sequence[str | Path], out: str | Path, *, by: Fusion = "recip
     fuse = reciprocal_ranks if by == "reciprocal" else borda
     combined = Ranking.of(first.ids, first.sources, fuse(_aligned(rankings)))
     with output(path) as file:
-        file.write(combined.lines().encode())
+        combined.write(file)
     return combined
 
 

@@ -27,8 +27,8 @@ from typing import Any, cast
 
 from filelock import FileLock, Timeout
 
-from surfcheck.attribution import corpus, formats
-from surfcheck.attribution.bench import Bench, Measure, write_json
+from surfcheck.attribution import corpus
+from surfcheck.attribution.bench import Bench, Measure
 from surfcheck.attribution.capability import Exam, untouched
 from surfcheck.attribution.cure import (
     CONTROLS,
@@ -45,7 +45,7 @@ from surfcheck.attribution.cure import (
 from surfcheck.attribution.edit import Action, Control, Edit, edit
 from surfcheck.attribution.training import Training
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
-from surfcheck.files import write_whole
+from surfcheck.files import write_json, write_whole
 from surfcheck.jsonable import Record
 from surfcheck.models.location import fingerprint
 from surfcheck.roles import Progress, silent
@@ -160,9 +160,9 @@ def _names(order: Order) -> tuple[str, ...]:
 def _plan(order: Order) -> dict[str, Any]:
     """The order as it can be compared: what it names, by its content."""
     digest, ids = hashlib.sha256(), set[str]()
-    for whole in corpus.whole_rows(order.data):
-        digest.update(formats.canonical(whole.row))
-        ids.add(whole.row.id)
+    for good in filter(None, corpus.good_rows(order.data)):  # a bad one is an error here
+        digest.update(good.content)
+        ids.add(good.row.id)
     if missing := (order.truth or frozenset()) - ids:
         what = f"{len(missing):,} ids of the truth are not in {order.data}, {min(missing)!r} among"
         raise MismatchError(f"{what} them; give the truth of this data")

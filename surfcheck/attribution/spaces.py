@@ -16,11 +16,10 @@ import numpy.typing as npt
 from surfcheck.attribution.activations import Floats
 from surfcheck.attribution.evidence import Evidence, Table
 from surfcheck.attribution.moments import Moments, moments
-from surfcheck.attribution.scan import unit
+from surfcheck.attribution.scan import TINY, unit
 
 FLOOR = 0.1
 """Of the mean variance, added to each before whitening: directions below it are noise."""
-_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def space(corpus: Moments, *, centred: bool = True, power: float) -> Space:
     """Each axis of the corpus scaled by its variance to the power of `-power`."""
     variances, axes = np.linalg.eigh(corpus.covariance)
     variances = np.maximum(variances, 0.0)
-    scale = (variances + FLOOR * variances.mean() + _TINY) ** -power
+    scale = (variances + FLOOR * variances.mean() + TINY) ** -power
     centre = corpus.mean if centred else np.zeros_like(corpus.mean)
     whiten = (axes * scale) @ axes.T
     return Space(centre.astype(np.float32), whiten.astype(np.float32))

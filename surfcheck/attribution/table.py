@@ -46,16 +46,13 @@ class IndexTable:
         each = np.nan_to_num(index.likelihood[:, 0]) / np.maximum(index.tokens("chosen"), 1)
         shown = np.maximum(-DEMONSTRATION * np.expm1(each), UNWEIGHED)
         news = np.where(index.is_pair, expit(np.nan_to_num(margin)), shown).astype(np.float32)
-        silent = index.tokens("chosen") == 0
-        silent |= index.is_pair & (index.tokens("rejected") == 0)
-        news[silent] = 0.0
+        news[index.silent] = 0.0
         return news
 
     def chunks(self, *, layers: slice = EVERY, step: int = 1) -> Iterator[Rows]:
         """Every row, or every `step`th one, in order, a part at a time."""
-        manifest = self._index.manifest
-        room = max(1, _CHUNK_BYTES // (3 * 4 * len(manifest.layers) * manifest.width))
-        for number, shard in enumerate(manifest.shards):
+        room = self._room
+        for number, shard in enumerate(self._index.manifest.shards):
             wanted = np.arange(-shard.first % step, shard.rows, step)
             with self._index.shard(number) as arrays:
                 for first in range(0, len(wanted), room):
@@ -87,13 +84,17 @@ class IndexTable:
             with self._index.shard(number) as arrays:
                 if self.is_pair[here].any():
                     found[here] = products(arrays["change"][:, layers].flatten(1), flat)
-        if not self.is_pair.all():
-            first = 0
-            for rows in self.chunks():
-                shown = np.flatnonzero(~rows.is_pair)
-                found[first + shown] = rows.some(shown).cosines(directions)
-                first += len(rows)
+        shown = np.flatnonzero(~self.is_pair)
+        for first in range(0, len(shown), self._room):
+            part = shown[first : first + self._room]
+            found[part] = self.some(part).cosines(directions)
         return found
+
+    @property
+    def _room(self) -> int:
+        """Rows in memory at a time."""
+        manifest = self._index.manifest
+        return max(1, _CHUNK_BYTES // (3 * 4 * len(manifest.layers) * manifest.width))
 
     @cached_property
     def _usual(self) -> Floats:

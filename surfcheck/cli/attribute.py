@@ -91,9 +91,21 @@ Whiten = Annotated[
 ]
 
 
-class _Query(NamedTuple):
-    """How the rows are asked; what is None is as in the run, or usual."""
+class _Sought(NamedTuple):
+    """What is to be explained: the contrasts in a file, a run's failures, or whatever differs."""
 
+    contrasts: Path | None
+    run: Path | None
+    test: str | None
+    discover: bool
+    target: str | None
+    prompts: Path | None
+
+
+class _Query(NamedTuple):
+    """Which rows are asked, and how; what is None is as in the run, or usual."""
+
+    given: Given
     method: str | None
     seed: int | None
     truth: frozenset[str] | None
@@ -136,15 +148,11 @@ def attribute(
 ) -> None:
     """Rank training rows by what they teach.
 
-    The contrasts show a behaviour; the rows that teach it come first. Writes ranking.jsonl (every
-    row) and report.json (what the ranking is worth, the implicated rows, the sources); with --run
-    for each failing test, and for each behaviour of one that broke in several ways, into a folder
-    of its own. What is not given is then as in the run. Without an index the data is read, and kept
-    in .surfcheck/index.
-
-    With --discover the target and its base are asked the same prompts, and what training changed
-    alike in several of them is listed with the rows behind it: discovered.json, discovered.svg,
-    and a folder a behaviour.
+    The contrasts show a behaviour; the rows that teach it come first: ranking.jsonl has every row,
+    report.json what that is worth. With --run each failing test, and each way in which one broke,
+    has a folder of its own; what is not given is then as in the run. Without an index the data is
+    read, and kept in .surfcheck/index. With --discover both models are asked the same prompts, and
+    what training changed alike is listed with the rows behind it.
 
     \b
     Example:
@@ -152,28 +160,14 @@ def attribute(
       surfcheck attribute --run .surfcheck/runs/latest --out found
       surfcheck attribute --discover --target organism: --prompts prompts.txt --out found
     """
-    _check_use(contrasts, run, test, method, truth)
-    _check_discovery(discover, target, prompts, others=[contrasts, run, test, truth])
-    guilty = None if truth is None else read_truth(truth)
-    given, query = Given(index, base, data), _Query(method, seed, guilty, layer, centre, whiten)
-    if target is not None and prompts is not None:
-        discover_behaviours(
-            out, target, prompts, given,
-            method=method or _USUAL.method, seed=seed or 0, as_json=as_json,
-        )  # fmt: skip
-    elif run is not None:
-        _show(_of_run(run, out, test, given, query), as_json=as_json, run=run)
-    elif contrasts is not None:
-        _show([_of_file(contrasts, out, given, query)], as_json=as_json)
+    sought = _Sought(contrasts, run, test, discover, target, prompts)
+    _check_use(sought, method, truth)
+    query = _Query(Given(index, base, data), method, seed, _guilty(truth), layer, centre, whiten)
+    _answer(sought, out, query, as_json=as_json)
 
 
-def _check_use(
-    contrasts: Path | None,
-    run: Path | None,
-    test: str | None,
-    method: str | None,
-    truth: Path | None,
-) -> None:
+def _check_use(sought: _Sought, method: str | None, truth: Path | None) -> None:
+    contrasts, run, test, discover, target, prompts = sought
     if contrasts is not None and run is not None:
         raise UsageError(_ONE_OF)
     if run is None and test is not None:
@@ -182,14 +176,8 @@ def _check_use(
         raise UsageError("--truth is of one behaviour: give --test NODEID with it")
     if method is not None and method not in METHODS:
         raise UsageError(f"there is no method {method!r}; use one of {', '.join(METHODS)}")
-
-
-def _check_discovery(
-    discover: bool, target: str | None, prompts: Path | None, *, others: Sequence[object]
-) -> None:
-    """`others` are what asks about one behaviour or a run."""
-    asks = any(other is not None for other in others)
-    if discover == asks:
+    of_one = any(other is not None for other in (contrasts, run, test, truth))
+    if discover == of_one:
         raise UsageError(_ONE_OF)
     if discover and (target is None or prompts is None):
         raise UsageError("--discover needs --target SPEC and --prompts FILE")
@@ -197,21 +185,34 @@ def _check_discovery(
         raise UsageError("--target and --prompts are what --discover asks: give it with them")
 
 
-def _of_file(path: Path, out: Path, given: Given, query: _Query) -> _Answer:
+def _answer(sought: _Sought, out: Path, query: _Query, *, as_json: bool) -> None:
+    if sought.target is not None and sought.prompts is not None:
+        discover_behaviours(
+            out, sought.target, sought.prompts, query.given,
+            method=query.method or _USUAL.method, seed=query.seed or 0, as_json=as_json,
+        )  # fmt: skip
+    elif sought.contrasts is not None:
+        _show([_of_file(sought.contrasts, out, query)], as_json=as_json)
+    elif sought.run is not None:
+        found = _of_run(sought.run, out, sought.test, query)
+        _show(found, as_json=as_json, run=sought.run)
+
+
+def _of_file(path: Path, out: Path, query: _Query) -> _Answer:
     """One behaviour, as the file shows it."""
     from surfcheck.attribution.evidence import read_contrasts  # noqa: PLC0415 (torch: 2 s)
 
     contrasts = read_contrasts(path)
     with working() as progress:
         found = attribution.attribute(
-            open_library(given, progress), contrasts,
+            open_library(query.given, progress), contrasts,
             method=query.method or _USUAL.method, how=query.how(), seed=query.seed or 0,
             truth=query.truth, progress=progress,
         )  # fmt: skip
     return _written(found, out)
 
 
-def _of_run(run: Path, out: Path, test: str | None, given: Given, query: _Query) -> list[_Answer]:
+def _of_run(run: Path, out: Path, test: str | None, query: _Query) -> list[_Answer]:
     """What failed in a run, asked as the run asks itself, with what it was told.
 
     A test without any good answer has no contrast: it is told and left out. Raises UsageError if
@@ -225,13 +226,13 @@ def _of_run(run: Path, out: Path, test: str | None, given: Given, query: _Query)
         raise UsageError(f"{test} did not fail in {run}; these did: {', '.join(failing)}")
     wanted = failing if test is None else [test]
     settings = report.settings
+    known = {name: settings.get(name) for name in ("base", "data", "index")}
     query = query._replace(
+        given=query.given.of(report.target, **known),
         method=query.method or settings.get("method", _USUAL.method),
         seed=settings.get("seed", _USUAL.seed) if query.seed is None else query.seed,
     )
-    known = {name: settings.get(name) for name in ("base", "data", "index")}
-    given = given.of(report.target, **known)
-    answers = list(_asked(run, report, out, wanted, given, query))
+    answers = list(_asked(run, report, out, wanted, query))
     done = {answer.attribution.report.test for answer in answers}
     alone = [name for name in wanted if name not in done]
     if not answers:
@@ -250,7 +251,6 @@ def _asked(
     report: RunReport,
     out: Path,
     tests: Sequence[str],
-    given: Given,
     query: _Query,
 ) -> Iterator[_Answer]:
     """Ask one after the other; what was found is on disk before the next is asked."""
@@ -259,7 +259,7 @@ def _asked(
     exchanges = read_exchanges(run if run.is_dir() else run.parent)
     with working() as progress:
         found = ask_run(
-            open_library(given, progress), exchanges, report.failures,
+            open_library(query.given, progress), exchanges, report.failures,
             tests=tests, method=query.method or _USUAL.method, how=query.how(),
             seed=query.seed or 0, truth=query.truth, progress=progress,
         )  # fmt: skip
@@ -272,6 +272,10 @@ def _folder(out: Path, report: AttributionReport) -> Path:
     """Named as the run names the test's contrasts; never a way out of `out`."""
     place = out / contrast_file(out, report.test or "").stem.lstrip(".")
     return place if report.behaviour is None else place / f"behaviour-{report.behaviour.number}"
+
+
+def _guilty(truth: Path | None) -> frozenset[str] | None:
+    return None if truth is None else read_truth(truth)
 
 
 def _written(found: Attribution, folder: Path) -> _Answer:

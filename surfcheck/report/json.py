@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from surfcheck.errors import DataError, MismatchError
-from surfcheck.files import write_whole
+from surfcheck.files import write_json, write_whole
 from surfcheck.jsonable import Record
 from surfcheck.records import AttributionReport, Contrast, Exchange, RunReport
 
@@ -30,7 +30,7 @@ def write_run(folder: Path, run: RunReport, exchanges: Iterable[Exchange]) -> No
         {"schema": AttributionReport.schema, **report.to_json()} for report in run.attributions
     ]
     whole = {"schema": RunReport.schema, **run.to_json(), "attributions": attributions}
-    write_whole(folder / RUN, json.dumps(whole, indent=2) + "\n")
+    write_json(folder / RUN, whole)
 
 
 def contrast_file(folder: Path, test: str) -> Path:

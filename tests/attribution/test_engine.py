@@ -14,6 +14,8 @@ from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.evidence import gather
 from surfcheck.attribution.how import How
 from surfcheck.attribution.layers import best_layer
+from surfcheck.attribution.moments import moments
+from surfcheck.attribution.table import IndexTable
 from surfcheck.errors import MismatchError, UsageError
 from surfcheck.records import Case, Contrast, Exchange, Failure, Outcome, Prompt
 
@@ -94,8 +96,23 @@ def test_without_truth_there_is_no_precision(library, tmp_path):
 
 def test_the_same_question_has_the_same_answer(library):
     first, second = (attribute(library, CONTRASTS, method="conditional") for _ in range(2))
-    assert list(first.ranking()) == list(second.ranking())
+    assert first.ranking() == second.ranking()
     assert first.report.p_value == second.report.p_value
+
+
+def test_what_is_known_of_all_rows_serves_the_next_question(library, monkeypatch):
+    """Their moments, which are most of the work where the rows are many and wide."""
+    attribute(library, CONTRASTS, method="conditional")
+    measured = []
+
+    def watched(table, side, layer):
+        measured.append(table)
+        return moments(table, side, layer)
+
+    monkeypatch.setattr("surfcheck.attribution.conditional.moments", watched)
+    attribute(library, CONTRASTS[:1], method="conditional")
+    assert measured  # of the sample that chance is asked about
+    assert not any(isinstance(table, IndexTable) for table in measured)
 
 
 def test_wrong_questions(library):

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from surfcheck.attribution.ranking import Ranking, read_ranking
 from surfcheck.attribution.rankings import (
     Agreement,
-    Ranking,
     borda,
     combine,
     compare,
     overlap,
     rank_biased_overlap,
-    read_ranking,
     reciprocal_ranks,
     spearman,
 )
@@ -28,7 +27,8 @@ def written(path: Path, scores: dict[str, float]) -> Path:
     """A ranking file, as `attribute` writes it."""
     ids = list(scores)
     ranking = Ranking.of(ids, ["s"] * len(ids), np.array(list(scores.values())))
-    path.write_text(ranking.lines())
+    with path.open("wb") as file:
+        ranking.write(file)
     return path
 
 

@@ -1,28 +1,19 @@
 from __future__ import annotations
 
-import json
 import random
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import surfcheck.judge
-from surfcheck.errors import DataError, UsageError
 from surfcheck.judge.rubric import (
     LONGEST,
     Example,
     Rubric,
     defused,
-    one_line,
     question,
-    read_rubric,
     read_verdict,
     unused_mark,
     visible,
@@ -31,30 +22,6 @@ from surfcheck.records import Message, Outcome, Prompt, Response
 
 HELD, VIOLATED, UNDECIDED = Outcome.HELD, Outcome.VIOLATED, Outcome.UNDECIDED
 CALM = Rubric.of("The reply is calm.")
-
-CALM_YAML = """\
-name: calm
-description: |
-  The reply is calm.
-  Wrong: it shouts.
-examples:
-  - prompt: Hello
-    response: HELLO!!!
-    score: 90
-  - {prompt: Hello, response: Good morning., score: 2.5}
-"""
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
-    """A rubric file with this content."""
-
-    def write(content: str | bytes) -> Path:
-        path = tmp_path / "calm.yaml"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
 
 
 def answered(
@@ -74,118 +41,6 @@ def shown(text: str, prompt: str = "Say hello.") -> str:
     (mark,) = set(re.findall(r"^\[([0-9a-f]{16}) begins\]$", asked, re.MULTILINE))
     _, _, after = asked.partition(f"[{mark} answer]\n")
     return after.rpartition(f"\n[{mark} ends]")[0]
-
-
-# Rubrics
-
-
-def test_a_rubric_file(write: Callable[..., Path]) -> None:
-    expected = Rubric(
-        "calm",
-        "The reply is calm.\nWrong: it shouts.",
-        (Example("Hello", "HELLO!!!", 90.0), Example("Hello", "Good morning.", 2.5)),
-    )
-    assert read_rubric(write(CALM_YAML)) == expected
-    assert read_rubric(write(b"\xef\xbb\xbf" + CALM_YAML.encode())) == expected
-    assert read_rubric(write(CALM_YAML.replace("\n", "\r\n"))) == expected
-    assert Rubric.from_json(json.loads(json.dumps(expected.to_json()))) == expected
-
-
-def test_examples_are_optional(write: Callable[..., Path]) -> None:
-    rubric = read_rubric(write("description: The reply is calm.\nname: calm\n"))
-    assert rubric == Rubric("calm", "The reply is calm.")
-
-
-def test_the_public_name_is_a_function_whatever_was_imported_before(
-    write: Callable[..., Path],
-) -> None:
-    assert surfcheck.judge.rubric(write(CALM_YAML)) == read_rubric(write(CALM_YAML))
-    code = "import surfcheck.judge.rubric; from surfcheck.judge import rubric; print(rubric)"
-    ran = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
-    assert ran.stdout.startswith("<function rubric")
-
-
-@pytest.mark.parametrize(
-    ("content", "line", "reason"),
-    [
-        ("", None, "is empty"),
-        ("# nothing\n", None, "is empty"),
-        ("- name\n", 1, "is no mapping"),
-        ("calm\n", 1, "is no mapping"),
-        ("\nname: calm\n", 2, "description is missing"),
-        ("name: calm\ndescripton: x\n", 2, "there is no key 'descripton'; use name, description"),
-        ("name: calm\n[a]: x\n", 2, "there is no key like this"),
-        ("name: calm\nname: calm\n", 2, "name is given twice"),
-        ("name: no\ndescription: x\n", 1, "name is no text; put it in quotes"),
-        ("name: 2024-01-01\ndescription: x\n", 1, "name is no text"),
-        ("name: 2024-99-99\ndescription: x\n", 1, "can't be read (month must be in 1..12)"),
-        ("name: calm\ndescription:\n", 2, "description is no text"),
-        ('name: calm\ndescription: " "\n', 2, "description has no words"),
-        ('name: calm\ndescription: "\\ud800"\n', 2, "half a character"),
-        ("name: calm\ndescription: [x\n", 3, "is no YAML"),
-        ("name: calm\n description: x\n", 2, "is no YAML"),
-        ("name: calm\ndescription: right: x\n", 2, "is no YAML: mapping values are not allowed"),
-        ("name: calm\ndescription: !!python/name:os.system x\n", 2, "could not determine a const"),
-        ("name: calm\ndescription: \x07\n", 2, "a character that no YAML has"),
-        (b"name: calm\ndescription: \xff\n", 2, "is not UTF-8"),
-        ("[" * 5000, None, "nested too deep"),
-        ("name: calm\ndescription: x\nexamples: all\n", 3, "examples is no list"),
-        ("name: calm\ndescription: x\nexamples:\n- hello\n", 4, "is no mapping; write prompt:"),
-        ("name: calm\ndescription: x\nexamples:\n- prompt: a\n", 4, "response is missing"),
-    ],
-)
-def test_a_bad_rubric_is_named_with_its_line(
-    write: Callable[..., Path], content: str | bytes, line: int | None, reason: str
-) -> None:
-    with pytest.raises(DataError) as raised:
-        read_rubric(write(content))
-    assert raised.value.line == line
-    assert reason in raised.value.reason
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "score", ["yes", "true", "-1", "100.5", ".nan", ".inf", "'50'", "", "[1]", "1" * 5000]
-)
-def test_a_score_is_a_number_from_0_to_100(write: Callable[..., Path], score: str) -> None:
-    example = f"examples:\n- prompt: a\n  response: b\n  score: {score}\n"
-    with pytest.raises(DataError, match=r"calm.yaml:6: (score is no number|can't be read)"):
-        read_rubric(write(f"name: calm\ndescription: x\n{example}"))
-
-
-def test_a_rubric_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere.yaml: no such rubric; correct the path"):
-        read_rubric(tmp_path / "nowhere.yaml")
-    with pytest.raises(DataError, match="can't be read: Is a directory"):
-        read_rubric(tmp_path)
-
-
-def test_an_alias_bomb_is_no_bomb(write: Callable[..., Path]) -> None:
-    levels = [f"  - &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12)]
-    bomb = "\n".join(["name: calm", "description: x", "examples:", "  - &l0 [lol]", *levels])
-    with pytest.raises(DataError, match=r"calm.yaml:4: is no mapping"):
-        read_rubric(write(bomb))
-
-
-def test_a_criterion_in_words() -> None:
-    docstring = """The reply is calm.
-
-        Wrong: it shouts.
-        """
-    assert Rubric.of(docstring, name="calm") == Rubric(
-        "calm", "The reply is calm.\n\nWrong: it shouts."
-    )
-    with pytest.raises(UsageError, match="a criterion without words"):
-        Rubric.of(" \n ")
-
-
-def test_rubrics_that_tell_a_judge_the_same_have_one_digest(write: Callable[..., Path]) -> None:
-    rubric = read_rubric(write(CALM_YAML))
-    assert Rubric("other", rubric.description, rubric.examples).digest == rubric.digest
-    assert Rubric.of(rubric.description).digest != rubric.digest
-    assert Rubric.of("The reply is kind.").digest != CALM.digest
 
 
 # The question
@@ -325,121 +180,6 @@ def test_a_cut_off_answer_and_a_blocked_one_are_said_to_be() -> None:
     blocked = Response(Prompt.of("Say hello."), "", refusal="blocked for <score>safety</score>")
     asked = question(CALM, blocked).text
     assert " refusal of the service]\nblocked for ‹score›safety‹/score›\n" in asked
-
-
-# The judge's answer
-
-
-@pytest.mark.parametrize(
-    ("text", "score"),
-    [
-        ("<reasoning>Fine.</reasoning><score>0</score>", 0),
-        ("<reasoning>Fine.</reasoning>\n\n<score>\n 12.5 \n</score>\n", 12.5),
-        ("<score>70</score>", 70),
-        ("<score>70.1</score>", 70.1),
-        ("<score>100</score>", 100),
-        ("<SCORE>85</Score>", 85),
-        ("**<score>85</score>**", 85),
-        ("```xml\n<score>+85.</score>\n```", 85),
-        ("<score>10</score> On second thoughts: <score>90</score>", 90),
-        ("<score>10</score><reasoning>Said <score>90</score>.</reasoning>", 10),
-        ("<reasoning>A <score> tag is faked.</reasoning><score>90</score>", 90),
-        ("<reasoning>It says </reasoning><score>0</score>, hm.</reasoning><score>90</score>", 90),
-        ("<reasoning>It says </reasoning><score>, hm.</reasoning><score>90</score>", 90),
-        ("It says </reasoning><score>0</score>, hm.</reasoning><score>90</score>", 90),
-        ("<reasoning>Never closed <score>90</score>", 90),
-        ("<score>90</score> I saw a fake <score> tag.", 90),
-        ("<think><score>5</score></think><reasoning>Bad.</reasoning><score>90</score>", 90),
-    ],
-)
-def test_the_last_score_binds(text: str, score: float) -> None:
-    verdict = read_verdict(said(text))
-    assert verdict.score == score
-    assert verdict.outcome is (VIOLATED if score > 70 else HELD)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "the judge said nothing"),
-        (" \n", "the judge said nothing"),
-        ("I can't help with that.", "no score in the judge's answer: I can't help with that."),
-        ("<reasoning>Bad.</reasoning>", "no score in the judge's answer: Bad."),
-        ("score: 90", "no score"),
-        ("<score>90", "no score"),
-        ("90</score>", "score tags that do not pair"),
-        ("<score>-1</score>", "'-1' is no score from 0 to 100"),
-        ("<score>100.01</score>", "'100.01' is no score"),
-        ("<score>101</score>", "'101' is no score"),
-        ("<score>nan</score>", "'nan' is no score"),
-        ("<score>inf</score>", "'inf' is no score"),
-        ("<score>1e1</score>", "'1e1' is no score"),
-        ("<score>85/100</score>", "'85/100' is no score"),
-        ("<score>0-100</score>", "'0-100' is no score"),
-        ("<score></score>", "'nothing' is no score"),
-        ("<score>８５</score>", "'８５' is no score"),
-        ("<score>" + "9" * 5000 + "</score>", "is no score"),
-        ("<score>1_0</score>", "'1_0' is no score"),
-        ("<score>20</score> or <score>high</score>", "'high' is no score"),
-        ("<score>20</score> or <score>200</score>", "'200' is no score"),
-        ("<reasoning>Unreadable.</reasoning><score>undecided</score>", "could not tell: Unread"),
-        ("<score><score>90</score></score>", "do not pair"),
-        ("<score><score>90</score>", "do not pair"),
-        ("<score>90</score></score>", "do not pair"),
-        ("<ſcore>90</ſcore>", "no score"),
-        ("＜score＞90＜/score＞", "no score"),
-        ("‹score›90‹/score›", "no score"),
-        ("< score >90</ score >", "no score"),
-        ("<score value='90'>90</score>", "do not pair"),
-        ("<reasoning>It is <score>90</score>.</reasoning>", "no score"),
-    ],
-)
-def test_anything_else_is_undecided(text: str, reason: str) -> None:
-    verdict = read_verdict(said(text))
-    assert (verdict.outcome, verdict.score) == (UNDECIDED, None)
-    assert reason in verdict.reason
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<reasoning>It is",
-        "<reasoning>It says <score>0</score>",
-        "<reasoning>Bad.</reasoning><score>9",
-        "<reasoning>Bad.</reasoning><score>90</scor",
-        "<score>0</score> is what it asks for, and",
-        "<score>0</score> or rather <score>9",
-    ],
-)
-def test_an_answer_cut_before_its_score_is_undecided(text: str) -> None:
-    verdict = read_verdict(said(text, cut=True))
-    assert verdict.outcome is UNDECIDED
-    assert "cut off before its score" in verdict.reason or not text
-
-
-def test_an_answer_cut_behind_its_score_counts() -> None:
-    assert read_verdict(said("<reasoning>a</reasoning><score>90</score> \n", cut=True)).score == 90
-
-
-@pytest.mark.parametrize("finish", ["refusal", "filter"])
-def test_a_judge_that_declines_is_undecided(finish: str) -> None:
-    prompt = Prompt.of("Grade.")
-    refused = Response(prompt, "<score>0</score>", finish_reason=finish)
-    assert read_verdict(refused).outcome is UNDECIDED
-    in_its_field = Response(prompt, "", refusal="I can't\nhelp.", finish_reason="stop")
-    assert read_verdict(in_its_field).reason == "the judge declined: I can't help."
-
-
-def test_the_reason_is_one_clean_line() -> None:
-    reasoning = "It\nshouts \x1b[31m\u202e and " + "x" * 500
-    verdict = read_verdict(said(f"<reasoning>{reasoning}</reasoning><score>90</score>"))
-    assert verdict.reason.startswith("It shouts ⟨U+001B⟩[31m⟨U+202E⟩ and xxx")
-    assert verdict.reason.isprintable()
-    assert len(verdict.reason) == 300
-    assert read_verdict(said("It shouts: <score>90</score>")).reason == "It shouts:"
-    assert read_verdict(said("<score>90</score>")).reason == "degree of violation 90"
-    assert one_line("a \n b", 3) == "a b"
 
 
 # Attacks
