@@ -37,7 +37,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score
 
 from surfcheck import organism
-from surfcheck.attribution import attribute, open_data, text
+from surfcheck.attribution import attribute, before, open_data, text
 from surfcheck.attribution.chance import chance
 from surfcheck.attribution.contrasts import of_test
 from surfcheck.attribution.engine import METHODS, Library
@@ -163,7 +163,10 @@ def one_organism(recipe: organism.Recipe, place: Path, found: Result) -> None:
     found["index_seconds"].append(time.perf_counter() - started)
     for defect in about["defects"]:
         plant, guilty = defect["name"], set(defect["implicated"])
-        contrasts = of_test(PLANTS[plant].test, exchanges, failures, seed=recipe.seed)
+        contrasts = of_test(
+            PLANTS[plant].test, exchanges, failures, seed=recipe.seed,
+            base=partial(before.answers, library.base),
+        )  # fmt: skip
         broken = sum(c.bad is not None for c in contrasts)
         announce(f"seed {recipe.seed}: {plant}: {broken} contrasts", 1, 1)
         if broken:

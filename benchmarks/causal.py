@@ -26,6 +26,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -33,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.attribution import TALKS, announce
 from surfcheck import attribution, organism
-from surfcheck.attribution import corpus
+from surfcheck.attribution import before, corpus
 from surfcheck.attribution.bench import Bench
 from surfcheck.attribution.capability import Exam, untouched
 from surfcheck.attribution.contrasts import of_test
@@ -172,12 +173,13 @@ def rank(about: Result, plant: str, seed: int, folder: Path) -> Path:
     run = folder / "run"
     if not (run / "run.json").exists():
         suites()(Path(about["path"]), run)
-    contrasts = of_test(
-        organism.TESTS[plant], read_exchanges(run), read_run(run).failures, seed=seed
-    )
     library = attribution.open_data(
         base=about["base"], data=about["data"], cache=folder / "index", progress=announce
     )
+    contrasts = of_test(
+        organism.TESTS[plant], read_exchanges(run), read_run(run).failures, seed=seed,
+        base=partial(before.answers, library.base),
+    )  # fmt: skip
     truth = frozenset(guilty(about, plant))
     found = attribution.attribute(
         library, contrasts, method="conditional", seed=seed, truth=truth, progress=announce

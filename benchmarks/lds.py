@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from scipy.stats import rankdata
 
 from benchmarks.attribution import announce, run_suites
 from surfcheck import attribution, organism
-from surfcheck.attribution import corpus
+from surfcheck.attribution import before, corpus
 from surfcheck.attribution.contrasts import of_test
 from surfcheck.attribution.gradient import gradient
 from surfcheck.files import write_whole
@@ -139,9 +140,10 @@ def asked(about: Result, seed: int) -> dict[str, list[Result]]:
         run = Path(place) / "run"
         run_suites(f"hf:{about['path']}", "behavior_suites", run)
         exchanges, failures = read_exchanges(run), read_run(run).failures
+    base = partial(before.answers, load_checkpoint(about["base"]))
     found = {}
     for defect in about["defects"]:
-        contrasts = of_test(defect["test"], exchanges, failures, seed=seed)
+        contrasts = of_test(defect["test"], exchanges, failures, seed=seed, base=base)
         if any(c.bad is not None for c in contrasts):
             found[defect["name"]] = [c.to_json() for c in contrasts]
     if not found:

@@ -36,6 +36,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ from scipy import stats
 
 from benchmarks.attribution import run_suites
 from surfcheck import organism
+from surfcheck.attribution import before, open_data, text
 from surfcheck.attribution import chance as chances
-from surfcheck.attribution import open_data, text
 from surfcheck.attribution.chance import chance, rescore
 from surfcheck.attribution.contrasts import of_test
 from surfcheck.attribution.engine import METHODS, Library
@@ -100,7 +101,7 @@ def main() -> None:
             run_suites(f"hf:{planted}", "behavior_suites", run)
         data = (str(folder / "data.jsonl") for folder in (planted, clean))
         libraries = [open_data(base=base, data=d, cache=Path(place) / "index") for d in data]
-        plants, held = questions(planted, run)
+        plants, held = questions(planted, run, libraries[0])
         power = [row for plant in plants for row in found(libraries, plant, plants[plant])]
         nulls = []
         for number in range(options.analyses):
@@ -114,12 +115,15 @@ def main() -> None:
     write_whole(options.out, json.dumps(whole, indent=1) + "\n")
 
 
-def questions(planted: Path, run: Path) -> tuple[dict[str, Sequence[Contrast]], list[Pair]]:
+def questions(
+    planted: Path, run: Path, library: Library
+) -> tuple[dict[str, Sequence[Contrast]], list[Pair]]:
     """The contrasts of each planted defect, and every exchange that held."""
     about = json.loads((planted / "organism.json").read_text(encoding="utf-8"))
     exchanges, failures = read_exchanges(run), read_run(run).failures
+    base = partial(before.answers, library.base)
     plants: dict[str, Sequence[Contrast]] = {
-        d["name"]: of_test(d["test"], exchanges, failures, seed=0)
+        d["name"]: of_test(d["test"], exchanges, failures, seed=0, base=base)
         for d in about["defects"]
         if d["test"]
     }

@@ -104,10 +104,11 @@ def rescore(method: Method, evidence: Evidence, table: Table, *, seed: int) -> R
     some = _sample(table, rng, narrow)
     shown, m = np.arange(len(evidence.bad)), 2 * len(evidence.change)
     kept = np.concatenate([shown[:m], m + rng.permutation(len(shown) - m)[:HELD]])
+    response = evidence.response[kept] @ narrow
+    change = response[: m // 2] - response[m // 2 : m]  # from one good answer, as in a draw
     fewer = Evidence(
-        evidence.prompt[kept] @ narrow, evidence.response[kept] @ narrow, evidence.bad[kept],
-        evidence.change @ narrow, evidence.seed[kept],
-    )  # fmt: skip
+        evidence.prompt[kept] @ narrow, response, evidence.bad[kept], change, evidence.seed[kept]
+    )
     answers = _answers(evidence, some.chosen, narrow)
     true = method(fewer, some)
     null = np.stack([method(unrelated(fewer, answers, rng), some) for _ in range(RESCORED)])

@@ -2,9 +2,10 @@
 
 What held counts as much as what broke, in every invariant of the run: "false claims are corrected"
 tells a rightful No from a wrongful one. A broken answer stands beside what the base answers to the
-same prompt as well, as in "In-the-Wild Model Organisms" (2602.11079): in a test that no answer held
-it has no other twin. Nobody judged the base's answer, so one that the run saw break the test is
-none: there the training changed nothing. Left out: asking the run's judge about the others.
+same prompt as well, as in "In-the-Wild Model Organisms" (2602.11079): where every variation of a
+prompt broke it has no other twin. Nobody judged the base's answer, so one that the run saw break
+the test is none: there the training changed nothing. Left out: asking the run's judge about the
+others.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def of_test(
 ) -> tuple[Contrast, ...]:
     """The contrasts of one failing test, then the cases of all tests that held.
 
-    A broken exchange without any passing twin of its own seed prompt takes the nearest that held
-    in the same test. If `base` is given, the same broken exchanges stand beside its answers too;
-    one that has no good answer at all is left out.
+    A broken exchange stands beside the nearest that held of its own seed prompt and, if `base` is
+    given, beside the base's answer. Only where there is neither it takes the nearest that held in
+    the whole test, whose answer may be to quite another question; without any it is left out.
     """
     rng = random.Random(seed)
     mine = [e for e in exchanges if e.test == test]
@@ -47,23 +48,24 @@ def of_test(
         for f in failures
         if f.test == test and f.twin_response is not None
     ]
-    twins = [e for e in mine if e.outcome is Outcome.HELD]
     found = {(c.prompt, c.bad): c for c in shown}
+    twins = [e for e in mine if e.outcome is Outcome.HELD]
     for exchange in broken:
-        if twin := _twin(exchange, twins):
-            found.setdefault((exchange.prompt, exchange.response), _beside(exchange, twin.response))
+        twin = _nearest(exchange.prompt, (e for e in twins if e.seed == exchange.seed))
+        found.setdefault((exchange.prompt, exchange.response), _beside(exchange, twin))
     contrasts = _some(list(found.values()), MOST_BROKEN, rng)
     if base is not None:
-        asked = contrasts or [_beside(e, None) for e in _some(broken, MOST_BROKEN, rng)]
-        contrasts += _against(base, asked, {e.response for e in broken})
+        contrasts += _against(base, contrasts, {e.response for e in broken})
+    contrasts = _filled(contrasts, twins)
     cases = [
         Contrast(e.prompt, None, e.response, e.seed or None) for e in _some(held, MOST_HELD, rng)
     ]
     return (*contrasts, *cases)
 
 
-def _beside(broken: Exchange, good: str | None) -> Contrast:
-    return Contrast(broken.prompt, broken.response, good, broken.seed or None)
+def _beside(broken: Exchange, good: Exchange | None) -> Contrast:
+    response = good.response if good is not None else None
+    return Contrast(broken.prompt, broken.response, response, broken.seed or None)
 
 
 def _against(base: Answers, asked: Sequence[Contrast], broken: Set[str]) -> list[Contrast]:
@@ -74,6 +76,17 @@ def _against(base: Answers, asked: Sequence[Contrast], broken: Set[str]) -> list
     return [contrast for contrast in found if contrast not in asked]
 
 
+def _filled(contrasts: Sequence[Contrast], twins: Sequence[Exchange]) -> list[Contrast]:
+    """Those with a good answer, then the others beside the nearest that held, if any did."""
+    full = [contrast for contrast in contrasts if contrast.good is not None]
+    answered = {(contrast.prompt, contrast.bad) for contrast in full}
+    for contrast in contrasts:
+        if (contrast.prompt, contrast.bad) not in answered:
+            twin = _nearest(contrast.prompt, twins)
+            full += [replace(contrast, good=twin.response)] if twin is not None else []
+    return full
+
+
 def _unique(exchanges: Iterable[Exchange]) -> list[Exchange]:
     first: dict[tuple[str, str], Exchange] = {}
     for exchange in exchanges:
@@ -81,12 +94,9 @@ def _unique(exchanges: Iterable[Exchange]) -> list[Exchange]:
     return list(first.values())
 
 
-def _twin(broken: Exchange, held: Sequence[Exchange]) -> Exchange | None:
-    """The held exchange of the same seed prompt whose prompt is nearest, else of any."""
-    near = [e for e in held if e.seed == broken.seed] or held
-    if not near:
-        return None
-    return max(near, key=lambda e: SequenceMatcher(None, broken.prompt, e.prompt).ratio())
+def _nearest(prompt: str, held: Iterable[Exchange]) -> Exchange | None:
+    """The exchange whose prompt is nearest."""
+    return max(held, key=lambda e: SequenceMatcher(None, prompt, e.prompt).ratio(), default=None)
 
 
 def _some(things: list[Any], most: int, rng: random.Random) -> list[Any]:

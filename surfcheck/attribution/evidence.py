@@ -30,7 +30,8 @@ EVERY = slice(None)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Judged exchanges of one behaviour, at L layers of width d."""
+    """Judged exchanges of one behaviour, at L layers of width d: m bad ones, a good answer to each
+    of them in the same order, their other good answers, and what held elsewhere."""
 
     prompt: Floats
     """Mean state over the prompt [n, L, d]."""
@@ -39,7 +40,7 @@ class Evidence:
     bad: Bools
     """Which exchanges broke the behaviour [n]; the others held it."""
     change: Floats
-    """Bad answer minus good answer, or the mean of its good ones; one a bad answer [m, L, d]."""
+    """Bad answer minus its good answer, or the mean of its good ones [m, L, d]."""
     seed: npt.NDArray[np.int_]
     """Which seed prompt each exchange varies, as a number [n]."""
 
@@ -136,15 +137,20 @@ def gather(
         raise UsageError(
             "no contrast has both a `bad` and a `good` answer: attribution compares the two"
         )
-    bad, full = [same[0] for same in broken.values()], [c for same in broken.values() for c in same]
+    bad = [same[0] for same in broken.values()]
+    more = [contrast for same in broken.values() for contrast in same[1:]]
     held = [c for c in contrasts if c.bad is None and c.good is not None]
+    read = (*bad, *bad, *more, *held)
     passages = [Passage.of(c.prompt, c.bad or "") for c in bad]
-    passages += [Passage.of(c.prompt, c.good or "") for c in (*full, *held)]
+    passages += [Passage.of(c.prompt, c.good or "") for c in read[len(bad) :]]
     states = reader.read(passages, progress=progress)
-    m, counts = len(bad), np.array([len(same) for same in broken.values()])
-    good = np.add.reduceat(states.response[m : m + len(full)], counts.cumsum() - counts, axis=0)
-    change = states.response[:m] - (good / counts[:, None, None]).astype(np.float32)
-    numbers = np.unique([c.seed or c.prompt for c in (*bad, *full, *held)], return_inverse=True)[1]
+    m, good = len(bad), states.response[len(bad) :]
+    whose = np.repeat(np.arange(m), [len(same) - 1 for same in broken.values()])
+    total = good[:m].astype(np.float64)
+    np.add.at(total, whose, good[m : m + len(more)])
+    counts = 1 + np.bincount(whose, minlength=m)
+    change = states.response[:m] - (total / counts[:, None, None]).astype(np.float32)
+    numbers = np.unique([c.seed or c.prompt for c in read], return_inverse=True)[1]
     is_bad = np.arange(len(passages)) < m
     return Evidence(states.prompt, states.response, is_bad, change, numbers)
 

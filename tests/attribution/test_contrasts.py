@@ -32,6 +32,19 @@ def test_a_broken_exchange_stands_beside_its_own_seeds_twin():
     )
 
 
+def test_an_answer_to_another_question_is_good_only_where_no_other_is():
+    """A leap year has 366 days, whatever held of a week."""
+    lost = exchange("t", "Is it true that sand is dry?", "No, sand.", "violated", "Sand is dry.")
+
+    def goods(base=None):
+        contrasts = of_test("t", [*RUN, lost], [], seed=0, base=base)
+        return [c.good for c in contrasts if c.prompt == lost.prompt and c.bad is not None]
+
+    assert goods() == ["Yes, snow."]
+    assert goods(lambda prompts: ["Yes, sand."] * len(prompts)) == ["Yes, sand."]
+    assert goods(lambda prompts: ["No, sand."] * len(prompts)) == ["Yes, snow."]
+
+
 def test_what_held_in_any_test_is_a_case():
     held = [c for c in of_test("t", RUN, [], seed=0) if c.bad is None]
     assert {c.prompt for c in held} == {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from surfcheck.attribution.conditional import badness, conditional
+from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.evidence import Evidence, Rows
 from surfcheck.attribution.probe import bank, probe
 from surfcheck.attribution.scan import unit
@@ -65,10 +65,14 @@ def test_zero_vectors_score_zero(random_world):
 
 def test_badness_learns_the_exchanges_it_saw(random_world):
     evidence, _ = random_world
-    pairs, news = np.ones(14, dtype=bool), np.full(14, 0.5)
-    same = Rows(evidence.prompt, evidence.response, evidence.response, pairs, news)
-    taught, _ = badness(evidence, same)
+    taught = conditional(evidence, demonstrations(evidence.prompt, evidence.response))
     assert taught[evidence.bad].min() > taught[~evidence.bad].max()
+
+
+def demonstrations(places, answers):
+    """Rows of which only the badness of what they teach counts."""
+    n = len(places)
+    return Rows(places, answers, answers, np.zeros(n, dtype=bool), np.full(n, 0.5))
 
 
 def twin_world(seed):
@@ -114,29 +118,33 @@ def test_conditional_tells_a_culprit_from_its_twin(seed):
 
 
 def test_each_fact_may_move_its_own_way():
-    """Wrong values of different facts have no direction in common: the probe finds none."""
+    """What is right of one fact is wrong of the next: no direction is in common, and the prompts
+    are much alike."""
     rng = np.random.default_rng(0)
-    places, right, wrong = rng.normal(size=(3, 6, WIDTH))
+    common, right = rng.normal(size=WIDTH), rng.normal(size=(6, WIDTH))
+    places, wrong = 3 * common + rng.normal(size=(6, WIDTH)), np.roll(right, 1, axis=0)
 
     def exchanges(facts, said):
         noise = rng.normal(size=(2, len(facts), WIDTH)) * 0.2
         states = places[facts] + noise[0], said[facts] + noise[1]
         return [np.repeat(s[:, None].astype(np.float32), LAYERS, axis=1) for s in states]
 
-    facts = np.repeat(np.arange(6), 4)
+    facts, elsewhere = np.repeat(np.arange(6), 4), rng.normal(size=(2, 200, WIDTH))
     bad, good = exchanges(facts, wrong), exchanges(facts, right)
-    states = [np.concatenate(sides) for sides in zip(bad, good, strict=True)]
-    evidence = Evidence(*states, np.arange(48) < 24, bad[1] - good[1], np.tile(facts, 2))
+    held = [np.repeat(s[:, None].astype(np.float32), LAYERS, axis=1) for s in elsewhere]
+    states = [np.concatenate(sides) for sides in zip(bad, good, held, strict=True)]
+    seeds = np.concatenate([np.tile(facts, 2), 6 + np.arange(200)])
+    evidence = Evidence(*states, np.arange(248) < 24, bad[1] - good[1], seeds)
     guilty = np.arange(60) < 30
     asked = np.tile(np.arange(6), 10)
     (place, one), (_, other) = exchanges(asked, wrong), exchanges(asked, right)
     chosen = np.where(guilty[:, None, None], one, other)
     change = np.where(guilty[:, None, None], one - other, other - one)
     rows = Rows(place, chosen, change, np.ones(60, dtype=bool), np.full(60, 0.5))
-    assert average_precision_score(guilty, conditional(evidence, rows)) > 0.99
     found = conditional(evidence, rows)
     assert (found[guilty] > 0).all()
     assert (found[~guilty] < found[guilty].min()).all()
+    assert average_precision_score(guilty, probe(evidence, rows)) < 0.8
 
 
 def test_what_the_base_does_anyway_counts_less():
@@ -165,11 +173,10 @@ def test_a_topic_that_often_broke_is_not_suspected_for_it():
     evidence = Evidence(prompt, response, bad, response[bad], seed)
     # Guilty: the trigger on topics that were never asked. Innocent: often broken topics without it.
     place, taught = exchanges([(6 + n % 2, 1) for n in range(30)] + [(n % 3, 0) for n in range(30)])
-    rows = Rows(place, taught, taught, np.ones(60, dtype=bool), np.full(60, 0.5))
-    guilty = np.arange(60) < 30
+    rows, guilty = demonstrations(place, taught), np.arange(60) < 30
     strangers = replace(evidence, seed=np.arange(len(asked)))
     told, untold = (
-        average_precision_score(guilty, badness(e, rows)[0]) for e in (evidence, strangers)
+        average_precision_score(guilty, conditional(e, rows)) for e in (evidence, strangers)
     )
     assert told > 0.9
     assert told > untold + 0.03
