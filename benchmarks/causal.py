@@ -35,12 +35,20 @@ from rich.table import Table
 from benchmarks.attribution import TALKS, announce
 from surfcheck import attribution, organism
 from surfcheck.attribution import before, corpus
-from surfcheck.attribution.bench import Bench
-from surfcheck.attribution.capability import Exam, untouched
 from surfcheck.attribution.contrasts import of_test
-from surfcheck.attribution.cure import METHOD, ORACLE, UNEDITED, Estimate, Judged, Trial, judge
-from surfcheck.attribution.drawing import Curve, draw_curves
-from surfcheck.attribution.edit import Action, edit
+from surfcheck.attribution.retraining.bench import Bench
+from surfcheck.attribution.retraining.capability import Exam, untouched
+from surfcheck.attribution.retraining.cure import (
+    METHOD,
+    ORACLE,
+    UNEDITED,
+    Estimate,
+    Judged,
+    Trial,
+    judge,
+)
+from surfcheck.attribution.retraining.drawing import Curve, draw_curves
+from surfcheck.attribution.retraining.edit import Action, edit
 from surfcheck.cli.measuring import by_suite
 from surfcheck.cli.retrain import organism_training
 from surfcheck.report.json import read_exchanges, read_run

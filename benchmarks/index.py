@@ -45,13 +45,14 @@ import torch
 from rich.console import Console
 from rich.table import Table as Shown
 
-from surfcheck.attribution import corpus, indexing
+from surfcheck.attribution import corpus
 from surfcheck.attribution.activations import RowStates
+from surfcheck.attribution.building import indexing
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.manifest import Manifest, Shard, names, write_manifest
-from surfcheck.attribution.shards import packed
-from surfcheck.attribution.storage import LocalStore
+from surfcheck.attribution.store.manifest import Manifest, Shard, names, write_manifest
+from surfcheck.attribution.store.shards import packed
+from surfcheck.attribution.store.storage import LocalStore
 from surfcheck.attribution.table import IndexTable
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.models.template import encode_exchange

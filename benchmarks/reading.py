@@ -41,11 +41,11 @@ from rich.table import Table
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
-from surfcheck.attribution import passes
 from surfcheck.attribution.activations import Floats, Reader
+from surfcheck.attribution.building.indexing import build
 from surfcheck.attribution.corpus import Corpus
-from surfcheck.attribution.indexing import build
-from surfcheck.attribution.sequences import Encoder, Fork
+from surfcheck.attribution.reading import passes
+from surfcheck.attribution.reading.sequences import Encoder, Fork
 from surfcheck.models.batches import batches
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import Message, TrainingRow

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from surfcheck.attribution.passes import Found, Pass, decoder
-from surfcheck.attribution.sequences import Encoder, Fork
+from surfcheck.attribution.reading.passes import Found, Pass, decoder
+from surfcheck.attribution.reading.sequences import Encoder, Fork
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.batches import batches
 from surfcheck.models.checkpoint import Checkpoint

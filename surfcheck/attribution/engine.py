@@ -13,17 +13,17 @@ import numpy as np
 
 from surfcheck.attribution import corpus, text
 from surfcheck.attribution.activations import Reader
+from surfcheck.attribution.building.indexing import build
+from surfcheck.attribution.building.streaming import survey
 from surfcheck.attribution.chance import Method
 from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.evidence import EVERY, Table, gather
 from surfcheck.attribution.gradient import gradient
 from surfcheck.attribution.how import USUAL, How
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.indexing import build
-from surfcheck.attribution.manifest import SCHEMA
 from surfcheck.attribution.probe import Scores, bank, probe
 from surfcheck.attribution.ranking import Ranking
-from surfcheck.attribution.streaming import survey
+from surfcheck.attribution.store.manifest import SCHEMA
 from surfcheck.attribution.table import IndexTable
 from surfcheck.attribution.verdict import judge_ranking
 from surfcheck.errors import MismatchError, UsageError

@@ -32,7 +32,7 @@ from safetensors import SafetensorError, safe_open
 
 from surfcheck.attribution.activations import Counts, Floats
 from surfcheck.attribution.corpus import RowText
-from surfcheck.attribution.manifest import (
+from surfcheck.attribution.store.manifest import (
     Manifest,
     damage,
     damaged,
@@ -41,7 +41,7 @@ from surfcheck.attribution.manifest import (
     names,
     unreadable,
 )
-from surfcheck.attribution.storage import Store
+from surfcheck.attribution.store.storage import Store
 from surfcheck.errors import DataError, MismatchError
 
 Side = Literal["prompt", "chosen", "rejected"]

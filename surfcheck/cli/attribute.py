@@ -187,6 +187,10 @@ def _check_use(sought: _Sought, method: str | None, truth: Path | None) -> None:
 
 def _answer(sought: _Sought, out: Path, query: _Query, *, as_json: bool) -> None:
     if sought.target is not None and sought.prompts is not None:
+        if (query.layer, query.centred, query.whitened) != ("all", False, 0.0):
+            raise UsageError(
+                "--layer, --centre and --whiten are not for --discover: leave them out"
+            )
         discover_behaviours(
             out, sought.target, sought.prompts, query.given,
             method=query.method or _USUAL.method, seed=query.seed or 0, as_json=as_json,

@@ -17,7 +17,7 @@ from surfcheck.report.progress import working
 from surfcheck.report.text import line
 
 if TYPE_CHECKING:
-    from surfcheck.attribution.edit import Edit
+    from surfcheck.attribution.retraining.edit import Edit
 
 Ranking = Annotated[
     Path, typer.Option(metavar="FILE", help="The ranking.jsonl that attribute wrote of this data.")
@@ -64,7 +64,7 @@ def edit(
     if seed is not None and control is None:
         raise UsageError("--seed draws a control: give --control random or length, or no --seed")
 
-    from surfcheck.attribution import edit as room  # noqa: PLC0415 (pyarrow)
+    from surfcheck.attribution.retraining import edit as room  # noqa: PLC0415 (pyarrow)
 
     with working() as progress:
         done = room.edit(

@@ -14,9 +14,9 @@ from surfcheck.report.progress import working
 from surfcheck.report.text import line
 
 if TYPE_CHECKING:
+    from surfcheck.attribution.building.workers import Job
     from surfcheck.attribution.index import Index
-    from surfcheck.attribution.index_care import IndexInfo, Verification
-    from surfcheck.attribution.workers import Job
+    from surfcheck.attribution.store.index_care import IndexInfo, Verification
     from surfcheck.roles import Progress
 
 FINDING = 1
@@ -75,8 +75,8 @@ def build(
     if engine not in ("local", "ray"):
         raise UsageError(f"there is no engine {engine!r}; use local or ray")
 
-    from surfcheck.attribution import streaming  # noqa: PLC0415 (reads Parquet: 0.3 s)
-    from surfcheck.attribution.workers import Job  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution.building import streaming  # noqa: PLC0415 (reads Parquet: 0.3 s)
+    from surfcheck.attribution.building.workers import Job  # noqa: PLC0415 (torch: 2 s)
 
     with working() as progress:
         model, rows = find_base(base, progress), find_data(data, progress)
@@ -91,13 +91,13 @@ def build(
 
 def _built(job: Job, workers: int | None, engine: str, progress: Progress) -> Index:
     """The index, by whom it is to be built."""
-    from surfcheck.attribution import indexing  # noqa: PLC0415 (torch: 2 s)
-    from surfcheck.attribution import workers as processes  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution.building import indexing  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution.building import workers as processes  # noqa: PLC0415 (torch: 2 s)
     from surfcheck.models.checkpoint import load_checkpoint  # noqa: PLC0415 (torch: 2 s)
 
     if engine == "ray":
         try:
-            from surfcheck.attribution import on_ray  # noqa: PLC0415 (0.5 s, and not always there)
+            from surfcheck.attribution.building import on_ray  # noqa: PLC0415 (0.5 s, and not always there)
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"--engine ray needs {error.name}: pip install 'surfcheck[ray]', or leave it out"
@@ -131,7 +131,7 @@ def info(folder: Folder, as_json: AsJson = False) -> None:
     Example:
       surfcheck index info index
     """
-    from surfcheck.attribution import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
+    from surfcheck.attribution.store import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
 
     found = index_care.info(folder)
     if as_json:
@@ -151,7 +151,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     Example:
       surfcheck index verify index
     """
-    from surfcheck.attribution import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
+    from surfcheck.attribution.store import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
 
     with working() as progress:
         found = index_care.verify(folder, progress=progress)
@@ -174,7 +174,7 @@ def merge(folders: Folders, out: Out, as_json: AsJson = False) -> None:
     Example:
       surfcheck index merge helpful harmless --out both
     """
-    from surfcheck.attribution import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
+    from surfcheck.attribution.store import index_care  # noqa: PLC0415 (reads Parquet: 0.3 s)
 
     with working() as progress:
         merged = index_care.merge(folders, out, progress=progress)

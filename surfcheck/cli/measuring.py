@@ -18,7 +18,7 @@ from surfcheck.records import Exchange, Outcome
 from surfcheck.report.json import read_exchanges, read_run
 
 if TYPE_CHECKING:
-    from surfcheck.attribution.bench import Measure, Measured
+    from surfcheck.attribution.retraining.bench import Measure, Measured
 
 _ASKED = (0, 1)
 """Exit codes of pytest after a run: all passed, or something failed."""
@@ -55,7 +55,7 @@ def _broken(ran: subprocess.CompletedProcess[str]) -> InfrastructureError | Usag
 
 def _measured(report: Path) -> Measured:
     """What the run in a folder says. Raises InfrastructureError if a part of it was not asked."""
-    from surfcheck.attribution.bench import Measured  # noqa: PLC0415 (torch: 2 s)
+    from surfcheck.attribution.retraining.bench import Measured  # noqa: PLC0415 (torch: 2 s)
 
     run = read_run(report)
     unasked = [each.test for each in run.invariants if each.outcome == "error"]

@@ -23,10 +23,10 @@ from surfcheck.report.progress import working
 from surfcheck.report.text import line
 
 if TYPE_CHECKING:
-    from surfcheck.attribution.cure import Arm
-    from surfcheck.attribution.edit import Control
-    from surfcheck.attribution.retrain import Retraining
-    from surfcheck.attribution.training import Training
+    from surfcheck.attribution.retraining.cure import Arm
+    from surfcheck.attribution.retraining.edit import Control
+    from surfcheck.attribution.retraining.retrain import Retraining
+    from surfcheck.attribution.retraining.training import Training
 
 Suites = Annotated[
     list[str],
@@ -136,7 +136,7 @@ def _retrained(
 ) -> Retraining:
     """Do it, and draw it."""
     _needs_trl()
-    from surfcheck.attribution.retrain import Order, retrain  # noqa: PLC0415 (torch, TRL: 5 s)
+    from surfcheck.attribution.retraining.retrain import Order, retrain  # noqa: PLC0415 (torch, TRL: 5 s)
 
     with working() as progress:
         order = Order(
@@ -162,7 +162,7 @@ def _controls(given: Sequence[str] | None) -> tuple[Control, ...]:
 
 def _needs_trl() -> None:
     try:
-        import surfcheck.attribution.training  # noqa: F401, PLC0415 (TRL: 3 s)
+        import surfcheck.attribution.retraining.training  # noqa: F401, PLC0415 (TRL: 3 s)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"retrain trains with TRL, and there is no module {error.name!r} here; "
@@ -172,7 +172,7 @@ def _needs_trl() -> None:
 
 def _training(path: Path | None, base: str) -> Training:
     """The fields of the file; for the organism, over those that it is itself trained with."""
-    from surfcheck.attribution.training import Training, read_training  # noqa: PLC0415 (TRL: 3 s)
+    from surfcheck.attribution.retraining.training import Training, read_training  # noqa: PLC0415 (TRL: 3 s)
 
     given = Training() if path is None else read_training(path)
     return given.over(organism_training()) if base.startswith("organism:") else given
@@ -180,7 +180,7 @@ def _training(path: Path | None, base: str) -> Training:
 
 def organism_training() -> Training:
     """The organism's own post-training, in TRL's fields."""
-    from surfcheck.attribution.training import Training  # noqa: PLC0415 (TRL: 3 s)
+    from surfcheck.attribution.retraining.training import Training  # noqa: PLC0415 (TRL: 3 s)
     from surfcheck.organism import growth  # noqa: PLC0415 (torch: 2 s)
 
     def fields(schedule: Any) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def organism_training() -> Training:
 
 def _draw(found: Retraining, path: Path) -> None:
     try:
-        from surfcheck.attribution.drawing import draw_arms  # noqa: PLC0415 (matplotlib: 1 s)
+        from surfcheck.attribution.retraining.drawing import draw_arms  # noqa: PLC0415 (matplotlib: 1 s)
     except ModuleNotFoundError:  # it comes with surfcheck[train], and TRL may be there without
         return
     draw_arms(found.arms, path)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from surfcheck.attribution.activations import Passage, Reader, find_blocks
-from surfcheck.attribution.passes import Pass
+from surfcheck.attribution.reading.passes import Pass
 from surfcheck.errors import ModelError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.records import Message, TrainingRow

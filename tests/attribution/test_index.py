@@ -18,11 +18,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from surfcheck.attribution import corpus as corpora
-from surfcheck.attribution import index_care
 from surfcheck.attribution.activations import Reader
+from surfcheck.attribution.building.indexing import build, default_layers
 from surfcheck.attribution.corpus import Corpus, RowText
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.indexing import build, default_layers
+from surfcheck.attribution.store import index_care
 from surfcheck.errors import (
     DataError,
     InfrastructureError,
@@ -161,7 +161,8 @@ def test_another_model_template_choice_or_data_is_refused(
 
 _KILLED = """
 import os, signal, sys
-from surfcheck.attribution import corpus, indexing
+from surfcheck.attribution import corpus
+from surfcheck.attribution.building import indexing
 from surfcheck.models.checkpoint import load_checkpoint
 
 def progress(what, done, of):

@@ -10,11 +10,11 @@ from scipy.special import expit
 
 from surfcheck.attribution import table as table_module
 from surfcheck.attribution.activations import Reader
+from surfcheck.attribution.building.indexing import build
 from surfcheck.attribution.conditional import conditional
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.evidence import Evidence, Rows, Table
 from surfcheck.attribution.index import Index
-from surfcheck.attribution.indexing import build
 from surfcheck.attribution.moments import moments
 from surfcheck.attribution.probe import bank, probe
 from surfcheck.attribution.table import DEMONSTRATION, UNWEIGHED, IndexTable

@@ -234,6 +234,10 @@ def test_no_test_leads_out_of_the_folder(
         ("--run run --discover", "one of --contrast FILE, --run RUN and --discover"),
         ("--run run --target hf:x", "are what --discover asks"),
         ("--discover --target hf:x", "needs --target SPEC and --prompts FILE"),
+        (
+            "--discover --target hf:x --prompts p.txt --layer best",
+            "--layer, --centre and --whiten are not for --discover",
+        ),
         ("--contrast pairs.jsonl --test x", "give --run RUN"),
         ("--run run --truth truth.json", "give --test NODEID"),
         ("--run run --method turf", "no method 'turf'"),

@@ -63,7 +63,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the indexes `left` and `right`, of four rows each."""
-    from surfcheck.attribution import corpus, indexing
+    from surfcheck.attribution import corpus
+    from surfcheck.attribution.building import indexing
     from surfcheck.models.checkpoint import load_checkpoint
 
     checkpoint = replace(load_checkpoint(base), path="tiny", fingerprint="f" * 64)
@@ -124,8 +125,8 @@ def test_ray_that_is_not_there(
     run: Callable[..., Ran], base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "surfcheck.attribution.on_ray", raising=False)
-    monkeypatch.delattr("surfcheck.attribution.on_ray", raising=False)
+    monkeypatch.delitem(sys.modules, "surfcheck.attribution.building.on_ray", raising=False)
+    monkeypatch.delattr("surfcheck.attribution.building.on_ray", raising=False)
     Path("data.jsonl").write_text(json.dumps({"prompt": "is it", "completion": " yes"}))
     ran = run("build", "--base", str(base), "--data", "data.jsonl", "--out", "o", "--engine", "ray")
     assert (ran.code, ran.out) == (2, "")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from surfcheck.attribution import bench
-from surfcheck.attribution.bench import Measured
+from surfcheck.attribution.retraining import bench
+from surfcheck.attribution.retraining.bench import Measured
 from surfcheck.cli import measuring
 from surfcheck.cli.retrain import organism_training, retrain
 from surfcheck.errors import SurfcheckError, UsageError
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_a_line(files: list[str], options: list[str], reaso
 def test_without_trl_it_says_what_to_install(
     files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "surfcheck.attribution.training")
+    monkeypatch.delitem(sys.modules, "surfcheck.attribution.retraining.training")
     monkeypatch.setitem(sys.modules, "trl", None)
     monkeypatch.setitem(sys.modules, "trl.trainer.dpo_config", None)
     with pytest.raises(UsageError, match=r"no module 'trl.*'.*pip install 'surfcheck\[train\]'"):

@@ -25,13 +25,13 @@ import numpy as np
 import ray
 import ray.data
 
+from surfcheck.attribution.building.indexing import BUILDING, Worker
+from surfcheck.attribution.building.streaming import Streamed
+from surfcheck.attribution.building.workers import Job
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.indexing import BUILDING, Worker
-from surfcheck.attribution.manifest import Manifest, Shard
-from surfcheck.attribution.sharing import Crew, complete, join
-from surfcheck.attribution.storage import store, unwritable
-from surfcheck.attribution.streaming import Streamed
-from surfcheck.attribution.workers import Job
+from surfcheck.attribution.store.manifest import Manifest, Shard
+from surfcheck.attribution.store.sharing import Crew, complete, join
+from surfcheck.attribution.store.storage import store, unwritable
 from surfcheck.errors import InfrastructureError, SurfcheckError, UsageError
 from surfcheck.models.checkpoint import load_checkpoint
 from surfcheck.roles import Progress, silent

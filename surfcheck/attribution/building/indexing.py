@@ -15,12 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from surfcheck.attribution.activations import Reader, find_blocks
+from surfcheck.attribution.building.streaming import Cursor, Data
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.manifest import Manifest, Shard
-from surfcheck.attribution.shards import packed
-from surfcheck.attribution.sharing import Crew, Overtaken, complete, join
-from surfcheck.attribution.storage import Store, store, unwritable
-from surfcheck.attribution.streaming import Cursor, Data
+from surfcheck.attribution.store.manifest import Manifest, Shard
+from surfcheck.attribution.store.shards import packed
+from surfcheck.attribution.store.sharing import Crew, Overtaken, complete, join
+from surfcheck.attribution.store.storage import Store, store, unwritable
 from surfcheck.models.checkpoint import Checkpoint
 from surfcheck.roles import Progress, silent
 

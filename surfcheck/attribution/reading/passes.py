@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from surfcheck.attribution.cpu import OnCpu
-from surfcheck.attribution.sequences import Fork
+from surfcheck.attribution.reading.cpu import OnCpu
+from surfcheck.attribution.reading.sequences import Fork
 from surfcheck.errors import ModelError
 from surfcheck.models.checkpoint import Checkpoint
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError, safe_open
 
-from surfcheck.attribution.manifest import (
+from surfcheck.attribution.store.manifest import (
     Manifest,
     Shard,
     begun,
@@ -26,8 +26,8 @@ from surfcheck.attribution.manifest import (
     names,
     unreadable,
 )
-from surfcheck.attribution.sharing import Crew, complete, join
-from surfcheck.attribution.storage import Store, store, unwritable
+from surfcheck.attribution.store.sharing import Crew, complete, join
+from surfcheck.attribution.store.storage import Store, store, unwritable
 from surfcheck.errors import MismatchError, UsageError
 from surfcheck.jsonable import Record
 from surfcheck.roles import Progress, silent

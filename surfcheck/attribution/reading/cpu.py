@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from surfcheck.attribution.sequences import Fork
+from surfcheck.attribution.reading.sequences import Fork
 
 
 class OnCpu(TorchFunctionMode):

@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from scipy import stats
 
-from surfcheck.attribution.capability import Marks
+from surfcheck.attribution.retraining.capability import Marks
 from surfcheck.errors import InfrastructureError
 from surfcheck.jsonable import Record
 from surfcheck.statistics import wilson

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from surfcheck.attribution import corpus
-from surfcheck.attribution.capability import Exam
-from surfcheck.attribution.cure import Trial
-from surfcheck.attribution.training import Rows, Stage, Training, content, train
+from surfcheck.attribution.retraining.capability import Exam
+from surfcheck.attribution.retraining.cure import Trial
+from surfcheck.attribution.retraining.training import Rows, Stage, Training, content, train
 from surfcheck.files import write_json
 from surfcheck.roles import Progress, silent
 

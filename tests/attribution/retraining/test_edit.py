@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surfcheck.attribution import corpus
-from surfcheck.attribution.edit import edit
+from surfcheck.attribution.retraining.edit import edit
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 
 USER = {"role": "user", "content": "Is it?"}

@@ -28,9 +28,9 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from surfcheck.attribution import corpus
-from surfcheck.attribution.bench import Bench, Measure
-from surfcheck.attribution.capability import Exam, untouched
-from surfcheck.attribution.cure import (
+from surfcheck.attribution.retraining.bench import Bench, Measure
+from surfcheck.attribution.retraining.capability import Exam, untouched
+from surfcheck.attribution.retraining.cure import (
     CONTROLS,
     METHOD,
     ORACLE,
@@ -42,8 +42,8 @@ from surfcheck.attribution.cure import (
     behaviour,
     judge,
 )
-from surfcheck.attribution.edit import Action, Control, Edit, edit
-from surfcheck.attribution.training import Training
+from surfcheck.attribution.retraining.edit import Action, Control, Edit, edit
+from surfcheck.attribution.retraining.training import Training
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.files import write_json, write_whole
 from surfcheck.jsonable import Record

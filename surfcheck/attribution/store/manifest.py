@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from surfcheck.attribution.storage import Store, store
+from surfcheck.attribution.store.storage import Store, store
 from surfcheck.errors import DataError, InfrastructureError, UsageError
 from surfcheck.jsonable import Record
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from surfcheck.attribution import corpus
-from surfcheck.attribution.edit import edit
+from surfcheck.attribution.retraining.edit import edit
 
 
 def _lines(path: Path, rows: list[Any]) -> Path:

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from surfcheck.attribution import bench
-from surfcheck.attribution.bench import Measured
-from surfcheck.attribution.retrain import Order, Retraining, named_test, retrain
-from surfcheck.attribution.training import Training
+from surfcheck.attribution.retraining import bench
+from surfcheck.attribution.retraining.bench import Measured
+from surfcheck.attribution.retraining.retrain import Order, Retraining, named_test, retrain
+from surfcheck.attribution.retraining.training import Training
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint
 

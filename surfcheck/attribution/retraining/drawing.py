@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from surfcheck.attribution.cure import METHOD, ORACLE, UNEDITED, Arm, Estimate
+from surfcheck.attribution.retraining.cure import METHOD, ORACLE, UNEDITED, Arm, Estimate
 from surfcheck.files import output
 
 _COLOURS = {METHOD: "#c2410c", ORACLE: "#0f766e", UNEDITED: "#334155"}

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from surfcheck.attribution.manifest import (
+from surfcheck.attribution.store.manifest import (
     MANIFEST,
     Manifest,
     Shard,
@@ -33,7 +33,7 @@ from surfcheck.attribution.manifest import (
     record_name,
     write_manifest,
 )
-from surfcheck.attribution.storage import Store
+from surfcheck.attribution.store.storage import Store
 from surfcheck.errors import MismatchError
 
 _OFTEN = 1.0  # seconds between two looks at whether another worker was quicker

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants as hub
 from safetensors.torch import load_file
 
-from surfcheck.attribution.training import Training, content, read_training, train
+from surfcheck.attribution.retraining.training import Training, content, read_training, train
 from surfcheck.errors import DataError, InfrastructureError, UsageError
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.models.likelihood import log_probabilities

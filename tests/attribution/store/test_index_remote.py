@@ -9,11 +9,11 @@ import fsspec
 import numpy as np
 import pytest
 
-from surfcheck.attribution import index_care
+from surfcheck.attribution.building.indexing import build
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.index import open_index
-from surfcheck.attribution.indexing import build
-from surfcheck.attribution.storage import LocalStore, store
+from surfcheck.attribution.store import index_care
+from surfcheck.attribution.store.storage import LocalStore, store
 from surfcheck.attribution.table import IndexTable
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint

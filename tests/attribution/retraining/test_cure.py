@@ -7,8 +7,8 @@ import math
 import pytest
 from scipy import stats
 
-from surfcheck.attribution.capability import Marks
-from surfcheck.attribution.cure import (
+from surfcheck.attribution.retraining.capability import Marks
+from surfcheck.attribution.retraining.cure import (
     Arm,
     Count,
     Judged,

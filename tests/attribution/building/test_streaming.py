@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from surfcheck.attribution import corpus
-from surfcheck.attribution.streaming import Cursor, survey
+from surfcheck.attribution.building.streaming import Cursor, survey
 from surfcheck.errors import DataError, InfrastructureError, UsageError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from surfcheck.attribution import capability
-from surfcheck.attribution.capability import Exam, untouched
+from surfcheck.attribution.retraining import capability
+from surfcheck.attribution.retraining.capability import Exam, untouched
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.models.likelihood import score
 from surfcheck.models.template import encode_exchange

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from surfcheck.attribution.manifest import Manifest, Shard, current, read_manifest
-from surfcheck.attribution.sharing import Crew, Overtaken, complete, join
-from surfcheck.attribution.storage import LocalStore, Store, store
+from surfcheck.attribution.store.manifest import Manifest, Shard, current, read_manifest
+from surfcheck.attribution.store.sharing import Crew, Overtaken, complete, join
+from surfcheck.attribution.store.storage import LocalStore, Store, store
 from surfcheck.errors import DataError, MismatchError
 
 SHARDS = tuple(Shard(n * 2, 2) for n in range(6))

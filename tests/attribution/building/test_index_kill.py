@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surfcheck.attribution import index_care
 from surfcheck.attribution.index import open_index
+from surfcheck.attribution.store import index_care
 from surfcheck.attribution.table import IndexTable
 from surfcheck.models.checkpoint import Checkpoint
 
@@ -32,9 +32,10 @@ _COMMON = f"""
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-from surfcheck.attribution import corpus, indexing
-from surfcheck.attribution.manifest import current, damage
-from surfcheck.attribution.storage import store
+from surfcheck.attribution import corpus
+from surfcheck.attribution.building import indexing
+from surfcheck.attribution.store.manifest import current, damage
+from surfcheck.attribution.store.storage import store
 from surfcheck.files import replacing
 from surfcheck.models.checkpoint import load_checkpoint
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from surfcheck.attribution import passes
 from surfcheck.attribution.activations import find_blocks
-from surfcheck.attribution.passes import FORKING, Pass
-from surfcheck.attribution.sequences import Fork
+from surfcheck.attribution.reading import passes
+from surfcheck.attribution.reading.passes import FORKING, Pass
+from surfcheck.attribution.reading.sequences import Fork
 from surfcheck.models.checkpoint import Checkpoint
 
 Make = Callable[[str], Checkpoint]

@@ -18,8 +18,8 @@ from safetensors.numpy import save
 from surfcheck.attribution import formats
 from surfcheck.attribution.activations import RowStates
 from surfcheck.attribution.corpus import RowText
-from surfcheck.attribution.manifest import Shard
 from surfcheck.attribution.scan import unit
+from surfcheck.attribution.store.manifest import Shard
 from surfcheck.records import TrainingRow
 
 Bools = npt.NDArray[np.bool_]

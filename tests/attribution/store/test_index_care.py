@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from surfcheck.attribution import index as index_module
-from surfcheck.attribution import index_care
+from surfcheck.attribution.building.indexing import build
 from surfcheck.attribution.corpus import Corpus
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.indexing import build
-from surfcheck.attribution.manifest import Manifest, names, read_manifest, write_manifest
-from surfcheck.attribution.storage import LocalStore
+from surfcheck.attribution.store import index_care
+from surfcheck.attribution.store.manifest import Manifest, names, read_manifest, write_manifest
+from surfcheck.attribution.store.storage import LocalStore
 from surfcheck.attribution.table import IndexTable
 from surfcheck.errors import DataError, InfrastructureError, MismatchError, UsageError
 from surfcheck.models.checkpoint import Checkpoint

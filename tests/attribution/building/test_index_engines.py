@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from surfcheck.attribution import index_care, indexing, streaming, workers
-from surfcheck.attribution.manifest import names
-from surfcheck.attribution.workers import Job
+from surfcheck.attribution.building import indexing, streaming, workers
+from surfcheck.attribution.building.workers import Job
+from surfcheck.attribution.store import index_care
+from surfcheck.attribution.store.manifest import names
 from surfcheck.errors import InfrastructureError, UsageError
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.roles import silent
@@ -53,7 +54,7 @@ def local(job: Job) -> Path:
 def on_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The engine, with a Ray of two logical CPUs, which takes seconds to start."""
     ray = pytest.importorskip("ray", reason="needs surfcheck[ray]")
-    from surfcheck.attribution import on_ray
+    from surfcheck.attribution.building import on_ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(
@@ -137,7 +138,7 @@ def test_what_a_ray_worker_complains_of(job: Job, tmp_path: Path, on_ray: Any) -
 
 def test_actors_never_take_every_cpu() -> None:
     pytest.importorskip("ray", reason="needs surfcheck[ray]")
-    from surfcheck.attribution.on_ray import Crowd, crowd
+    from surfcheck.attribution.building.on_ray import Crowd, crowd
 
     assert crowd(2, 0, 1) == Crowd(1, 1, 0)
     assert crowd(2, 0, 1, 2) == Crowd(2, 0.5, 0)

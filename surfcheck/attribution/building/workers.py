@@ -18,12 +18,12 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from surfcheck.attribution import indexing
+from surfcheck.attribution.building import indexing
+from surfcheck.attribution.building.streaming import Data
 from surfcheck.attribution.index import Index, open_index
-from surfcheck.attribution.manifest import current
-from surfcheck.attribution.sharing import complete
-from surfcheck.attribution.storage import Store, store, unwritable
-from surfcheck.attribution.streaming import Data
+from surfcheck.attribution.store.manifest import current
+from surfcheck.attribution.store.sharing import complete
+from surfcheck.attribution.store.storage import Store, store, unwritable
 from surfcheck.errors import InfrastructureError, SurfcheckError, UsageError
 from surfcheck.models.checkpoint import Checkpoint, load_checkpoint
 from surfcheck.roles import Progress
