@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import traceback
 from typing import Any
 
 import pytest
@@ -12,13 +11,13 @@ from anthropic.resources.messages import DEPRECATED_MODELS
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
 from surfcheck.models.anthropic import Anthropic
-from surfcheck.models.provider import Parameters, QuotaSpent, Reply, Transient, Unsupported
+from surfcheck.models.provider import QuotaSpent, Reply, Transient, Unsupported
 from surfcheck.models.spec import parse_spec
 from surfcheck.records import Prompt
 from surfcheck.roles import Ask
+from tests.models.providers import ASK, ask_all, failure
 
 KEY = "sk-ant-0123456789abcdefghij"
-ASK = Ask(Prompt.of("Is water wet?"))
 TALK = [
     {"role": "system", "content": "Be kind."},
     {"role": "user", "content": "Hi"},
@@ -47,29 +46,6 @@ def make(loopback: Any) -> Any:
     return make
 
 
-def ask(model: Anthropic, *asks: Ask, parameters: Parameters | None = None) -> list[Reply]:
-    """The replies to some asks, one after the other, under what the spec says."""
-    given = model.parameters if parameters is None else parameters
-
-    async def run() -> list[Reply]:
-        try:
-            return [await model.complete(one, given) for one in asks or (ASK,)]
-        finally:
-            await model.close()
-
-    return asyncio.run(run())
-
-
-def failure(model: Anthropic, **options: Any) -> SurfcheckError:
-    """The error that asking raises: one line, and no key in it or in its traceback."""
-    with pytest.raises(SurfcheckError) as caught:
-        ask(model, **options)
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "0123456789" not in shown
-    assert "\n" not in str(caught.value)
-    return caught.value
-
-
 def message(*texts: str, stop: str = "end_turn", **more: Any) -> dict[str, Any]:
     """What the API sends."""
     return {
@@ -91,7 +67,7 @@ def refusal(kind: str = "invalid_request_error", said: str = "no", **more: Any) 
 
 def test_what_is_sent_and_what_comes_back(loopback: Any, make: Any) -> None:
     loopback.reply(message("Yes", "."))
-    assert ask(make("max_tokens=16")) == [
+    assert ask_all(make("max_tokens=16")) == [
         Reply("Yes.", finish_reason="stop", prompt_tokens=9, completion_tokens=2)
     ]
     (request,) = loopback.requests
@@ -109,14 +85,14 @@ def test_there_is_always_a_limit_and_it_is_a_parameter(loopback: Any, make: Any)
     loopback.reply(message("Yes."))
     model = make()
     assert model.parameters == {"max_tokens": 1024}
-    ask(model)
-    ask(model, parameters={})
+    ask_all(model)
+    ask_all(model, parameters={})
     assert [request.json["max_tokens"] for request in loopback.requests] == [1024, 1024]
 
 
 def test_system_turns_are_joined_and_the_others_sent_as_they_are(loopback: Any, make: Any) -> None:
     loopback.reply(message("Yes."))
-    ask(make(), Ask(Prompt.of(TALK)))
+    ask_all(make(), Ask(Prompt.of(TALK)))
     (request,) = loopback.requests
     assert request.json["system"] == "Be kind.\n\nBe short."
     assert request.json["messages"] == [turn for turn in TALK if turn["role"] != "system"]
@@ -137,14 +113,14 @@ def test_only_text_is_the_answer(loopback: Any, make: Any) -> None:
     blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "x"}]
     blocks += [{"type": "text", "text": "Yes."}, {"type": "new_in_2027", "text": "No."}]
     loopback.reply(message(content=blocks))
-    assert ask(make())[0].text == "Yes."
+    assert ask_all(make())[0].text == "Yes."
 
 
 def test_all_of_the_prompt_is_counted(loopback: Any, make: Any) -> None:
     usage = {"input_tokens": 9, "cache_creation_input_tokens": 20, "cache_read_input_tokens": 300}
     loopback.reply(message("Yes.", usage=usage | {"output_tokens": 2}))
     loopback.reply(message("Yes.", usage=None))
-    first, second = ask(make(), ASK, ASK)
+    first, second = ask_all(make(), ASK, ASK)
     assert (first.prompt_tokens, first.completion_tokens) == (329, 2)
     assert (second.prompt_tokens, second.completion_tokens) == (None, None)
 
@@ -161,12 +137,12 @@ STOPS = {
 @pytest.mark.parametrize("stop", STOPS)
 def test_why_it_stopped(loopback: Any, make: Any, stop: str) -> None:
     loopback.reply(message("Yes.", stop=stop))
-    assert ask(make())[0].finish_reason == STOPS[stop]
+    assert ask_all(make())[0].finish_reason == STOPS[stop]
 
 
 def test_an_answer_may_be_empty(loopback: Any, make: Any) -> None:
     loopback.reply(message())
-    assert ask(make())[0].text == ""
+    assert ask_all(make())[0].text == ""
 
 
 def test_a_refusal_has_a_reason(loopback: Any, make: Any) -> None:
@@ -174,7 +150,7 @@ def test_a_refusal_has_a_reason(loopback: Any, make: Any) -> None:
     loopback.reply(message(stop="refusal", stop_details=told))
     loopback.reply(message(stop="refusal", stop_details=told | {"explanation": None}))
     loopback.reply(message("Well, ", stop="refusal", stop_details=None))
-    replies = ask(make(), ASK, ASK, ASK)
+    replies = ask_all(make(), ASK, ASK, ASK)
     assert [reply.finish_reason for reply in replies] == ["refusal"] * 3
     assert [reply.refusal for reply in replies] == ["Could be malware.", "cyber", "refusal"]
     assert [reply.text for reply in replies] == ["", "", "Well, "]
@@ -183,7 +159,7 @@ def test_a_refusal_has_a_reason(loopback: Any, make: Any) -> None:
 def test_what_a_filter_stopped_is_a_reply(loopback: Any, make: Any) -> None:
     said = "Output blocked by content filtering policy"
     loopback.reply(refusal(said=said), status=400)
-    assert ask(make()) == [Reply("", finish_reason="filter", refusal=said)]
+    assert ask_all(make()) == [Reply("", finish_reason="filter", refusal=said)]
 
 
 @pytest.mark.parametrize("version", ["", "version=2026-10-21"])
@@ -200,7 +176,7 @@ def test_a_parameter_that_the_api_lacks_is_not_sent(
 def test_an_older_version_knows_a_temperature(loopback: Any, make: Any) -> None:
     loopback.reply(message("Yes."))
     model = make("version=2023-06-01&temperature=0.5&top_p=0.9")
-    ask(model)
+    ask_all(model)
     (request,) = loopback.requests
     assert request.headers["anthropic-version"] == "2023-06-01"
     assert (request.json["temperature"], request.json["top_p"]) == (0.5, 0.9)
@@ -309,7 +285,7 @@ def test_a_host_that_can_not_be_reached_is_named() -> None:
 
 def test_a_prompt_that_is_no_unicode(loopback: Any, make: Any) -> None:
     with pytest.raises(ModelError, match="not Unicode"):
-        ask(make(), Ask(Prompt.of("\ud800")))
+        ask_all(make(), Ask(Prompt.of("\ud800")))
     assert loopback.requests == []
 
 
@@ -317,7 +293,7 @@ def test_a_model_that_ends_soon_is_noted_and_warns_of_nothing(loopback: Any, mak
     name, date = next(iter(DEPRECATED_MODELS.items()))
     loopback.reply(message("Yes."))
     model = make(name=name)
-    assert ask(model)[0].text == "Yes."  # warnings are errors here
+    assert ask_all(model)[0].text == "Yes."  # warnings are errors here
     assert model.notes == (f"{name} is deprecated: it ends on {date}.",)
 
 
@@ -331,7 +307,7 @@ def test_anthropic_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     model = Anthropic(parse_spec("anthropic:claude-1"))  # what is remembered needs none
     with pytest.raises(UsageError, match=r"ANTHROPIC_API_KEY is not set.*export it"):
-        ask(model)
+        ask_all(model)
 
 
 def test_another_server_needs_no_key(
@@ -339,7 +315,7 @@ def test_another_server_needs_no_key(
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     loopback.reply(message("Yes."))
-    assert ask(make())[0].text == "Yes."
+    assert ask_all(make())[0].text == "Yes."
 
 
 def test_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import gc
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from surfcheck.models.provider import QuotaSpent, Reply, Transient, Unsupported
 from surfcheck.models.spec import parse_spec
 from surfcheck.records import Prompt
 from surfcheck.roles import Ask
+from tests.models.providers import ask, fails
 
 KEY = "AIzaSyTest-0123456789abcdefghijklmnopqrs"
 TYPE = "type.googleapis.com/google.rpc."
@@ -65,29 +65,6 @@ def make(loopback: Any) -> Make:
         return Google(parse_spec(f"google:{name}?{'&'.join(filter(None, (base, query)))}"))
 
     return make
-
-
-def ask(provider: Google, prompt: Any = "Is water wet?", sample: int = 0) -> Reply:
-    """The provider's answer, on a loop of its own."""
-
-    async def complete() -> Reply:
-        try:
-            question = Ask(Prompt.of(prompt), sample)
-            return await provider.complete(question, provider.parameters)
-        finally:
-            await provider.close()
-
-    return asyncio.run(complete())
-
-
-def fails(provider: Google, kind: type[ModelError | UsageError]) -> Any:
-    """The error of exactly this kind: one line, without the key."""
-    with pytest.raises(kind) as caught:
-        ask(provider)
-    assert type(caught.value) is kind
-    assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    assert "\n" not in str(caught.value)
-    return caught.value
 
 
 def says(text: str = "Yes.", **candidate: Any) -> dict[str, Any]:

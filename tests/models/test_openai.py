@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-import traceback
 from typing import Any
 
 import pytest
 
 from surfcheck.errors import ModelError, SurfcheckError, UsageError
 from surfcheck.models.openai import OpenAI
-from surfcheck.models.provider import Parameters, QuotaSpent, Reply, Transient, Unsupported
+from surfcheck.models.provider import QuotaSpent, Reply, Transient, Unsupported
 from surfcheck.models.spec import parse_spec
 from surfcheck.records import Prompt
 from surfcheck.roles import Ask
+from tests.models.providers import ASK, ask_all, failure
 
 KEY = "sk-proj-0123456789abcdefghij"
-ASK = Ask(Prompt.of("Is water wet?"))
 TALK = [
     {"role": "system", "content": "Be kind."},
     {"role": "user", "content": "Hi"},
@@ -46,29 +45,6 @@ def make(loopback: Any) -> Any:
     return make
 
 
-def ask(model: OpenAI, *asks: Ask, parameters: Parameters | None = None) -> list[Reply]:
-    """The replies to some asks, one after the other, under what the spec says."""
-    given = model.parameters if parameters is None else parameters
-
-    async def run() -> list[Reply]:
-        try:
-            return [await model.complete(one, given) for one in asks or (ASK,)]
-        finally:
-            await model.close()
-
-    return asyncio.run(run())
-
-
-def failure(model: OpenAI, **options: Any) -> SurfcheckError:
-    """The error that asking raises: one line, and no key in it or in its traceback."""
-    with pytest.raises(SurfcheckError) as caught:
-        ask(model, **options)
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "0123456789" not in shown
-    assert "\n" not in str(caught.value)
-    return caught.value
-
-
 def completion(text: object = "Yes.", *, finish: str = "stop", **message: Any) -> dict[str, Any]:
     """What the API sends."""
     content = {"role": "assistant", "content": text, **message}
@@ -90,7 +66,9 @@ def refusal(message: str = "no", **more: Any) -> dict[str, Any]:
 def test_what_is_sent_and_what_comes_back(loopback: Any, make: Any) -> None:
     loopback.reply(completion())
     model = make("temperature=0.5&top_p=0.9&max_tokens=16&seed=3")
-    assert ask(model) == [Reply("Yes.", finish_reason="stop", prompt_tokens=9, completion_tokens=2)]
+    assert ask_all(model) == [
+        Reply("Yes.", finish_reason="stop", prompt_tokens=9, completion_tokens=2)
+    ]
     (request,) = loopback.requests
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
     assert request.headers["authorization"] == f"Bearer {KEY}"
@@ -106,19 +84,19 @@ def test_what_is_sent_and_what_comes_back(loopback: Any, make: Any) -> None:
 
 def test_without_parameters_none_is_sent(loopback: Any, make: Any) -> None:
     loopback.reply(completion())
-    ask(make("logprobs=false"))
+    ask_all(make("logprobs=false"))
     assert set(loopback.requests[0].json) == {"model", "messages"}
 
 
 def test_a_conversation_is_sent_as_it_is(loopback: Any, make: Any) -> None:
     loopback.reply(completion())
-    ask(make(), Ask(Prompt.of(TALK)))
+    ask_all(make(), Ask(Prompt.of(TALK)))
     assert loopback.requests[0].json["messages"] == TALK
 
 
 def test_samples_have_seeds_of_their_own(loopback: Any, make: Any) -> None:
     loopback.reply(completion())
-    ask(make("seed=7"), ASK, ASK._replace(sample=2))
+    ask_all(make("seed=7"), ASK, ASK._replace(sample=2))
     assert [request.json["seed"] for request in loopback.requests] == [7, 9]
 
 
@@ -143,7 +121,7 @@ def test_log_probabilities_are_summed(loopback: Any, make: Any) -> None:
         "refusal": None,
     }
     loopback.reply(answer)
-    (reply,) = ask(make("logprobs=true"))
+    (reply,) = ask_all(make("logprobs=true"))
     assert loopback.requests[0].json["logprobs"] is True
     assert reply.log_probability == pytest.approx(-0.75)
 
@@ -155,12 +133,12 @@ def test_a_log_probability_that_is_no_number_is_not_kept(
     answer = completion()
     answer["choices"][0]["logprobs"] = {"content": [{"token": "Yes", "logprob": value}]}
     loopback.reply(answer)
-    assert ask(make("logprobs=true"))[0].log_probability is None
+    assert ask_all(make("logprobs=true"))[0].log_probability is None
 
 
 def test_a_refusal_has_a_field(loopback: Any, make: Any) -> None:
     loopback.reply(completion(None, refusal="I can't help with that."))
-    (reply,) = ask(make())
+    (reply,) = ask_all(make())
     assert (reply.text, reply.finish_reason) == ("", "refusal")
     assert reply.refusal == "I can't help with that."
 
@@ -173,7 +151,7 @@ def test_what_a_filter_stopped_is_a_reply(loopback: Any, make: Any) -> None:
     loopback.reply(
         refusal("Invalid prompt: flagged as potentially violating our usage policy."), status=400
     )
-    replies = ask(make(), ASK, ASK, ASK)
+    replies = ask_all(make(), ASK, ASK, ASK)
     assert [reply.finish_reason for reply in replies] == ["filter"] * 3
     assert [reply.text for reply in replies] == ["Well, ", "", ""]
     assert replies[0].refusal == "content_filter"
@@ -183,12 +161,12 @@ def test_what_a_filter_stopped_is_a_reply(loopback: Any, make: Any) -> None:
 @pytest.mark.parametrize("finish", ["length", "tool_calls"])
 def test_other_reasons_to_finish_are_kept(loopback: Any, make: Any, finish: str) -> None:
     loopback.reply(completion(finish=finish))
-    assert ask(make())[0].finish_reason == finish
+    assert ask_all(make())[0].finish_reason == finish
 
 
 def test_usage_may_be_missing(loopback: Any, make: Any) -> None:
     loopback.reply({"choices": [{"message": {"content": "Yes."}}]})
-    assert ask(make()) == [Reply("Yes.")]
+    assert ask_all(make()) == [Reply("Yes.")]
 
 
 ERRORS = [
@@ -258,7 +236,7 @@ def test_the_other_name_of_max_tokens_is_tried_and_kept(loopback: Any, make: Any
     loopback.reply(no_limit("max_tokens"), status=400)
     loopback.reply(completion())
     model = make("max_tokens=5")
-    ask(model, ASK, ASK)
+    ask_all(model, ASK, ASK)
     sent = [{"max_tokens", "max_completion_tokens"} & set(r.json) for r in loopback.requests]
     assert sent == [{"max_tokens"}, {"max_completion_tokens"}, {"max_completion_tokens"}]
 
@@ -276,7 +254,7 @@ def test_openai_itself_knows_max_completion_tokens(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", loopback.url)  # plain http, so that the proxy can answer
     loopback.reply(completion())
-    ask(OpenAI(parse_spec("openai:model-1?max_tokens=5&base_url=http://api.openai.com/v1")))
+    ask_all(OpenAI(parse_spec("openai:model-1?max_tokens=5&base_url=http://api.openai.com/v1")))
     (request,) = loopback.requests
     assert request.path == "http://api.openai.com/v1/chat/completions"
     assert request.json["max_completion_tokens"] == 5
@@ -342,7 +320,7 @@ def test_a_host_that_can_not_be_reached_is_named() -> None:
 
 def test_a_prompt_that_is_no_unicode(loopback: Any, make: Any) -> None:
     with pytest.raises(ModelError, match="not Unicode"):
-        ask(make(), Ask(Prompt.of("\ud800")))
+        ask_all(make(), Ask(Prompt.of("\ud800")))
     assert loopback.requests == []
 
 
@@ -350,7 +328,7 @@ def test_openai_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     model = OpenAI(parse_spec("openai:model-1"))  # what is remembered needs none
     with pytest.raises(UsageError, match=r"OPENAI_API_KEY is not set.*export it"):
-        ask(model)
+        ask_all(model)
 
 
 def test_another_server_needs_no_key(
@@ -358,7 +336,7 @@ def test_another_server_needs_no_key(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     loopback.reply(completion())
-    assert ask(make())[0].text == "Yes."
+    assert ask_all(make())[0].text == "Yes."
     assert KEY not in loopback.requests[0].headers["authorization"]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from surfcheck.models.spec import parse_spec
 from surfcheck.models.xai import XAI
 from surfcheck.records import Prompt
 from surfcheck.roles import Ask
+from tests.models.providers import ask, fails
 
 KEY = "xai-Test0123456789abcdefghijklmnopqrstuvwxyz"
 Code = grpc.StatusCode
@@ -96,29 +96,6 @@ def at(port: int, query: str = "") -> XAI:
     """A provider that asks a port of this machine."""
     address = f"api_host=127.0.0.1:{port}&insecure=1"
     return XAI(parse_spec(f"xai:grok-x?{'&'.join(filter(None, (address, query)))}"))
-
-
-def ask(provider: XAI, prompt: Any = "Is water wet?", sample: int = 0) -> Reply:
-    """The provider's answer, on a loop of its own."""
-
-    async def complete() -> Reply:
-        try:
-            question = Ask(Prompt.of(prompt), sample)
-            return await provider.complete(question, provider.parameters)
-        finally:
-            await provider.close()
-
-    return asyncio.run(complete())
-
-
-def fails(provider: XAI, kind: type[ModelError | UsageError]) -> Any:
-    """The error of exactly this kind: one line, without the key."""
-    with pytest.raises(kind) as caught:
-        ask(provider)
-    assert type(caught.value) is kind
-    assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    assert "\n" not in str(caught.value)
-    return caught.value
 
 
 def says(
