@@ -1,7 +1,9 @@
 """Three questions to chance: do the contrasts mean anything, the scores, the rows put first?
 
     the labels   bad and good swapped at random, all contrasts of a seed prompt at once. Exact if
-                 the two are exchangeable. The statistic is how alike the contrasts are.
+                 the two are exchangeable. The statistic is how alike the contrasts are, and how
+                 much more rows that were news, at prompts like theirs, teach bad over good than
+                 good over bad: a behaviour in which every case moves its own way has only that.
     the scores   the method once more, with unrelated answers in place of the bad and the good ones:
                  the contrasts are as many, at the same prompts, of seed prompts as many, and mean
                  nothing. The statistic is the mean score of the rows put first. Exact where the
@@ -44,8 +46,10 @@ HELD = 128
 """Exchanges that held, in evidence that is scored again."""
 ENOUGH = 64
 """Answers that held, to draw unrelated ones from; with fewer, those of the data are drawn from."""
-FEWEST_TO_SWAP = 8
-"""With fewer seed prompts, swapping can't reach 0.01: all the same way round has 2 ** -7."""
+FEWEST_TO_SWAP = 7
+"""With fewer seed prompts, swapping can't reach 0.01: one way of 2 ** 6 is more than that."""
+TEACHERS = 3
+"""Sampled rows, each way round, that say what is taught at a seed prompt."""
 FIRST_SHARE, FIRST_LEAST = 0.01, 10
 """Of the rows: those that a ranking puts first."""
 LENGTHS = 4
@@ -70,37 +74,36 @@ class Rescored:
 
 
 def chance(evidence: Evidence, table: Table, *, seed: int) -> float:
-    """Probability that contrasts without a meaning move the answers as much alike as these.
+    """Probability that contrasts without a meaning are as much alike, and as much taught, as these.
 
     By swapped labels, all of them where they are few; with fewer than `FEWEST_TO_SWAP` seed prompts
     by as many changes between unrelated answers. That null is another one: a few labels swapped at
     random are all the right way round too often for any test at 0.01.
     """
     rng = np.random.default_rng(seed)
-    changes = _by_seed(evidence)
-    observed = _alike(changes.mean(axis=0)[None])[0]
-    if len(changes) < FEWEST_TO_SWAP:
-        same = np.eye(evidence.change.shape[-1], dtype=np.float32)
-        pool = _answers(evidence, _sample(table, rng, same).chosen, same)
-        one, other = rng.integers(len(pool), size=(2, DRAWS, len(changes)))
+    narrow = _narrow(evidence.change.shape[-1], rng)
+    changes, places = _by_seed(evidence)
+    some, seeds = _sample(table, rng, narrow), len(changes)
+    if seeds < FEWEST_TO_SWAP:
+        observed, pool = unit(changes @ narrow), _answers(evidence, some.chosen, narrow)
+        one, other = rng.integers(len(pool), size=(2, DRAWS, seeds))
         drawn = zip(one, other, strict=True)
         means = np.stack([unit(pool[i] - pool[j]).mean(axis=0) for i, j in drawn])
-        return tail(observed, _alike(means))
-    if 2 ** (len(changes) - 1) <= DRAWS + 1:
-        # The first stays as it is: turning all round changes no length.
-        ways = np.arange(1, 2 ** (len(changes) - 1))[:, None] >> np.arange(len(changes) - 1) & 1
-        signs = np.concatenate([np.ones((len(ways), 1)), 1.0 - 2.0 * ways], axis=1)
+        return tail(_alike(observed.mean(axis=0)[None])[0], _alike(means))
+    if 2**seeds <= DRAWS + 1:
+        signs = 1.0 - 2.0 * (np.arange(2**seeds)[:, None] >> np.arange(seeds) & 1)
     else:
-        signs = rng.choice((-1.0, 1.0), size=(DRAWS, len(changes)))
-    swapped = np.einsum("km,mld->kld", signs, changes, optimize=True) / len(changes)
-    return tail(observed, _alike(swapped))
+        drawn_signs = rng.choice((-1.0, 1.0), size=(DRAWS, seeds))
+        signs = np.concatenate([np.ones((1, seeds)), drawn_signs])
+    swapped = np.einsum("km,mld->kld", signs, changes, optimize=True) / seeds
+    statistic = _alike(swapped) + signs @ _taught(changes @ narrow, places @ narrow, some) / seeds
+    return tail(statistic[0], statistic[1:])
 
 
 def rescore(method: Method, evidence: Evidence, table: Table, *, seed: int) -> Rescored:
     """The method by the evidence and by `RESCORED` draws of unrelated contrasts."""
     rng = np.random.default_rng(seed)
-    width = evidence.change.shape[-1]
-    narrow = _narrow(width, rng) if width > NARROW else np.eye(width, dtype=np.float32)
+    narrow = _narrow(evidence.change.shape[-1], rng)
     some = _sample(table, rng, narrow)
     shown, m = np.arange(len(evidence.bad)), 2 * len(evidence.change)
     kept = np.concatenate([shown[:m], m + rng.permutation(len(shown) - m)[:HELD]])
@@ -160,13 +163,29 @@ def tail(observed: float, null: Doubles) -> float:
     return float((1 + reached.sum()) / (1 + len(null)))
 
 
-def _by_seed(evidence: Evidence) -> Floats:
-    """The mean direction of each seed prompt's changes, what says the same once [g, L, d]."""
+def _by_seed(evidence: Evidence) -> tuple[Floats, Floats]:
+    """The mean direction of each seed prompt's changes, what says the same once, and its mean place
+    [2, g, L, d]."""
     changes = unit(evidence.change)
     numbers = evidence.seed[: len(changes)]
-    means = unit(np.stack([changes[numbers == n].mean(axis=0) for n in np.unique(numbers)]))
+    each = [numbers == n for n in np.unique(numbers)]
+    means = unit(np.stack([changes[same].mean(axis=0) for same in each]))
+    places = np.stack([evidence.prompt[: len(changes)][same].mean(axis=0) for same in each])
     flat = np.round(means.reshape(len(means), -1), 5)
-    return means[np.unique(flat, axis=0, return_index=True)[1]]
+    once = np.unique(flat, axis=0, return_index=True)[1]
+    return means[once], places[once]
+
+
+def _taught(changes: Floats, places: Floats, rows: Rows) -> Doubles:
+    """How much more rows go the way of each change [g, L, d] than against it, by the few that do
+    most: cosine, times news, times how like the places [g, L, d] are; -1 to 1 [g]."""
+    usual = rows.prompt.mean(axis=0)
+    same = np.einsum("gld,rld->glr", unit(places - usual), unit(rows.prompt - usual))
+    along = np.einsum("gld,rld->glr", unit(changes), unit(rows.change))
+    taught = (((1.0 + same) / 2.0) ** 2 * along).mean(axis=1) * rows.news
+    ranked = np.sort(taught, axis=1)
+    found = ranked[:, -TEACHERS:].mean(axis=1) + ranked[:, :TEACHERS].mean(axis=1)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _alike(means: Floats) -> Doubles:
@@ -195,7 +214,10 @@ def _parts(numbers: Numbers) -> list[Numbers]:
 
 
 def _narrow(width: int, rng: np.random.Generator) -> Floats:
-    """A random projection [width, NARROW] that keeps angles about as they are."""
+    """A random projection [width, NARROW] that keeps angles about as they are; of states that are
+    narrow already, none."""
+    if width <= NARROW:
+        return np.eye(width, dtype=np.float32)
     axes = np.linalg.qr(rng.normal(size=(width, NARROW)))[0]
     return np.asarray(axes * (width / NARROW) ** 0.5, dtype=np.float32)
 

@@ -54,18 +54,56 @@ def texts(sources, lengths):
     return lambda numbers: [rows[i] for i in numbers]
 
 
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
 def test_few_labels_are_swapped_in_every_way():
-    evidence, rows = world(contrasts=8, strength=0.3)
-    changes = unit(evidence.change)
+    evidence, rows = world(range(10), contrasts=8, strength=0.1)
+    changes, usual = unit(evidence.change), rows.prompt.mean(axis=0)
 
-    def alike(signs):
+    def teaches(row, contrast):
+        at_layers = []
+        for layer in range(LAYERS):
+            places = evidence.prompt[contrast, layer], rows.prompt[row, layer]
+            near = (1 + cosine(*(place - usual[layer] for place in places))) / 2
+            along = cosine(changes[contrast, layer], rows.change[row, layer])
+            at_layers.append(near**2 * along)
+        return np.mean(at_layers) * rows.news[row]
+
+    taught = []
+    for contrast in range(8):
+        each = sorted(teaches(row, contrast) for row in range(N))
+        taught.append(np.mean(each[-chances.TEACHERS :]) + np.mean(each[: chances.TEACHERS]))
+
+    def statistic(signs):
         mean = (changes * np.array(signs)[:, None, None]).mean(axis=0)
-        return np.linalg.norm(mean, axis=-1).mean()
+        alike = np.linalg.norm(mean, axis=-1).mean()
+        return alike + np.mean([sign * each for sign, each in zip(signs, taught, strict=True)])
 
-    every = [alike(signs) for signs in product((1, -1), repeat=8)]
-    expected = np.mean(np.array(every) >= alike([1] * 8) - 1e-6)
+    every = [statistic(signs) for signs in product((1, -1), repeat=8)]
+    expected = np.mean(np.array(every) >= statistic([1] * 8) - 1e-6)
     assert 0.01 < expected < 0.9
     assert chance(evidence, rows, seed=0) == pytest.approx(expected)
+
+
+def every_way(taught, *, seed=0):
+    """Contrasts that have nothing in common, and rows that teach some of them, either way."""
+    rng = np.random.default_rng(seed)
+    evidence, rows = world(seed=seed, contrasts=9, strength=0)
+    for row, way in enumerate(taught):
+        rows.change[row] = way * evidence.change[row % 9] + normal(rng, 1)[0] * 0.3
+        rows.prompt[row] = evidence.prompt[row % 9] + normal(rng, 1)[0] * 0.3
+    return evidence, rows
+
+
+def test_contrasts_that_have_only_their_rows_in_common_mean_something():
+    evidence, rows = every_way([1] * 36)
+    assert chance(evidence, rows, seed=0) <= 0.01
+    known = replace(rows, news=np.where(np.arange(N) < 36, 0.0, rows.news))
+    assert chance(evidence, known, seed=0) > 0.01
+    assert chance(*every_way([1] * 36 + [-1] * 36), seed=0) > 0.01
+    assert chance(*every_way([-1] * 36), seed=0) > 0.9
 
 
 @pytest.mark.parametrize("contrasts", [3, 8, 16])
@@ -78,10 +116,11 @@ def test_contrasts_without_a_meaning_are_uniform(contrasts, monkeypatch):
     assert uniform(values)
 
 
-def test_swapped_labels_of_a_behaviour_are_uniform():
+@pytest.mark.parametrize("planted", [0, 20])
+def test_swapped_labels_of_a_behaviour_are_uniform(planted):
     rng, values = np.random.default_rng(1), []
     for seed in range(200):
-        evidence, rows = world(seed=seed, contrasts=16)
+        evidence, rows = world(range(planted), seed=seed, contrasts=16)
         values.append(chance(swapped(evidence, rng.choice((-1, 1), 16)), rows, seed=seed))
     assert uniform(values)
 
