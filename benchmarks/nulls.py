@@ -123,9 +123,8 @@ def questions(
     exchanges, failures = read_exchanges(run), read_run(run).failures
     base = partial(before.answers, library.base)
     plants: dict[str, Sequence[Contrast]] = {
-        d["name"]: of_test(d["test"], exchanges, failures, seed=0, base=base)
+        d["name"]: of_test(organism.TESTS[d["name"]], exchanges, failures, seed=0, base=base)
         for d in about["defects"]
-        if d["test"]
     }
     held = [(e.prompt, e.response) for e in exchanges if e.outcome is Outcome.HELD]
     return plants, held
