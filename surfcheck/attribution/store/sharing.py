@@ -101,16 +101,32 @@ class Crew:
             }
             if not waiting:
                 return
-            free = [n for n in waiting if _begun_name(n) not in listed] or list(waiting)
-            number = next((n for n in free if n >= self._next), free[0])
+            free = [n for n in waiting if _begun_name(n) not in listed]
+            open_ones = free or list(waiting)
+            number = next((n for n in open_ones if n >= self._next), open_ones[0])
             self._next = number + 1
-            self._folder.write(_begun_name(number), b"")
+            if not self._begin(number, again=not free):
+                continue
             try:
                 left = sum(shard.rows for shard in waiting.values())
                 yield number, waiting[number], there.rows - left
             finally:
                 with suppress(OSError):
                     self._folder.remove(_begun_name(number))
+
+    def _begin(self, number: int, *, again: bool) -> bool:
+        """Say that a shard is being read; False if another said so first, and `again` is not asked.
+
+        Without it, two that look at the same moment would go on side by side.
+        """
+        try:
+            if again:
+                self._folder.write(_begun_name(number), b"")
+            else:
+                self._folder.create(_begun_name(number), b"")
+        except FileExistsError:
+            return False
+        return True
 
     def check(self, number: int) -> None:
         """Raise Overtaken if another worker has finished this shard; looks once a second."""

@@ -62,6 +62,18 @@ def test_workers_in_turns_never_take_the_same(folder: Store) -> None:
     assert all(next(run, None) is None for _, run in runs)
 
 
+def test_two_that_look_at_the_same_moment_do_not_take_the_same(
+    folder: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(folder, PLAN)
+    first, second = Crew(folder).todo(), Crew(folder).todo()
+    seen, listing = folder.names, folder.names()
+    assert next(first)[0] == 0
+    stale = [listing]
+    monkeypatch.setattr(folder, "names", lambda: stale.pop() if stale else seen())
+    assert next(second)[0] == 1
+
+
 def test_what_a_dead_worker_had_begun_is_taken_last(folder: Store) -> None:
     join(folder, PLAN)
     dead = Crew(folder)
